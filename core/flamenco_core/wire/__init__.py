@@ -1,0 +1,1 @@
+"""What travels between the programs of a farm: typed records, and marshmallow schemas that read and write them."""

@@ -1,0 +1,94 @@
+"""The base of our wire schemas: JSON on one side, frozen dataclasses on the other."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, post_load
+
+from flamenco_core import identifiers
+
+LARGEST_INTEGER = 2**63 - 1
+"""What SQLite and the typed integers of Flamenco 3's programs hold."""
+
+
+class WireSchema(Schema):
+    """Reads JSON objects into ``record`` and writes them; unknown keys are ignored, ``None`` is left out when writing.
+
+    A key that is absent leaves the record's own default in place.
+    """
+
+    record: ClassVar[type]
+
+    class Meta:
+        """Unknown keys are for newer peers than we are."""
+
+        unknown = EXCLUDE
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: object) -> Any:
+        return self.record(**data)
+
+    @post_dump
+    def _drop_absent(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if value is not None}
+
+
+class Integer(fields.Integer):
+    """A JSON integer: no text, no fraction, no boolean, within 64 bits."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, **kwargs)
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+            raise self.make_error("invalid", input=value)
+        number: int = super()._validated(value)
+        return number
+
+
+class Boolean(fields.Boolean):
+    """JSON ``true`` or ``false``, and nothing that looks like it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Uuid(fields.String):
+    """A UUID in its hyphenated form, kept as text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=_checked(identifiers.is_uuid, "Not a UUID."), **kwargs)
+
+
+class Sha256(fields.String):
+    """A SHA-256 in lower-case hexadecimal."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        rule = _checked(identifiers.is_sha256, "Not a SHA-256 in lower-case hexadecimal.")
+        super().__init__(validate=rule, **kwargs)
+
+
+class Timestamp(fields.AwareDateTime):
+    """RFC 3339 in UTC, written with ``Z``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="iso", default_timezone=UTC, **kwargs)
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else rfc3339(value)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write an aware time in UTC with milliseconds, as ``2026-01-31T12:00:00.250Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _checked(rule: Callable[[str], bool], message: str) -> Callable[[str], None]:
+    def validate(text: str) -> None:
+        if not rule(text):
+            raise ValidationError(message)
+
+    return validate

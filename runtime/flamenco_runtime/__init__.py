@@ -1,0 +1,1 @@
+"""What every service stands on: settings, logging, HTTP, SQLite, child processes. Knows nothing of farms."""

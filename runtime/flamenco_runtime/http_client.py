@@ -1,0 +1,117 @@
+"""Talking to our own services: errors come back as the exceptions that the other side raised."""
+
+import asyncio
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+from flamenco_core.errors import (
+    BadInput,
+    Conflict,
+    FlamencoError,
+    Forbidden,
+    NotFound,
+    NotSignedIn,
+    Outdated,
+    TooLarge,
+    Unavailable,
+)
+
+TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=90)
+"""No limit on a whole transfer, but on silence: longer than the longest long poll."""
+
+
+class Unreachable(Unavailable):
+    """Nobody answered at all."""
+
+    type = "unreachable"
+
+
+_KINDS: dict[int, type[FlamencoError]] = {
+    401: NotSignedIn,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    412: Outdated,
+    413: TooLarge,
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer with its whole body."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    def json(self) -> Any:
+        """Parse the body. Raises Unavailable when it is not JSON: then a stranger answered."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise Unavailable("The answer is not JSON; is that really a Flamenco service?") from error
+
+
+async def send(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    document: object = None,
+    data: Any = None,
+) -> Reply:
+    """Make one call; ``document`` is sent as JSON. Raises Unreachable, or the error that the status stands for."""
+    if document is not None:
+        data = orjson.dumps(document)
+        headers = {**(headers or {}), "Content-Type": "application/json"}
+    try:
+        async with session.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
+            reply = Reply(response.status, await response.read(), dict(response.headers))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unreachable(f"Cannot reach {url.split('?', maxsplit=1)[0]}: {error or type(error).__name__}.") from error
+    if reply.status >= 400:
+        raise error_of(reply)
+    return reply
+
+
+def error_of(reply: Reply) -> FlamencoError:
+    """Make the exception that an answer of 400 or more stands for."""
+    try:
+        problem = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    message = str(problem.get("detail") or problem.get("message") or f"The answer was HTTP status {reply.status}.")
+    error: FlamencoError
+    if reply.status in _KINDS:
+        error = _KINDS[reply.status](message)
+    elif 400 <= reply.status < 500 and reply.status not in (408, 425, 429):
+        error = BadInput(message, problem.get("errors"))
+    else:
+        error = Unavailable(message)
+    error.type = str(problem.get("type") or error.type)
+    return error
+
+
+def pauses(first_s: float = 0.2, longest_s: float = 30.0) -> Iterator[float]:
+    """Yield growing, jittered pauses between tries: doubling, each between half and all of its length."""
+    pause = first_s
+    while True:
+        yield pause * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, hides nothing)
+        pause = min(pause * 2, longest_s)
+
+
+async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait so long, or less when ``stop`` is set; tells whether it is."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,179 @@
+"""SQLite with group commit: many requests share one transaction, and each waits until its own is on disk.
+
+Design: quality.md 2.2. One thread owns the one writing connection. While it commits a batch, the next batch fills; so
+the size of batches adapts by itself, with no timer.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from flamenco_core.errors import Unavailable
+
+T = TypeVar("T")
+Work = Callable[[apsw.Connection], T]
+
+BUSY_TIMEOUT_MS = 5_000
+"""How long a statement waits for a foreign process that locks the file."""
+
+
+class JournalClosed(Unavailable):
+    """The store is shutting down, or had to stop after a failed commit."""
+
+    type = "store-closed"
+
+
+@dataclass
+class _Batch:
+    works: list[tuple[Work[Any], asyncio.Future[Any]]] = field(default_factory=list)
+
+
+class Journal:
+    """The one writer of an SQLite file, and a reader beside it. Made by ``Journal.open``; belongs to one event loop."""
+
+    def __init__(self, path: Path, connection: apsw.Connection, on_failure: Callable[[BaseException], None]) -> None:
+        self._path = path
+        self._connection = connection
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._batch = _Batch()
+        self._filled = threading.Condition()
+        self._closing = False
+        self._failure: BaseException | None = None
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-reader")
+        self._read_connection: apsw.Connection | None = None
+        self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer", daemon=True)
+
+    @classmethod
+    async def open(
+        cls, path: Path, prepare: Work[None], on_failure: Callable[[BaseException], None] = lambda _: None
+    ) -> "Journal":
+        """Open the file, run ``prepare`` (migrations) on it, and start the writer.
+
+        ``on_failure`` is called once, in the event loop, when a commit fails: memory may then be ahead of the disk, so
+        the service must stop. After that every call raises JournalClosed.
+        """
+        connection = await asyncio.to_thread(_open_for_writing, path, prepare)
+        journal = cls(path, connection, on_failure)
+        journal._thread.start()
+        return journal
+
+    def write(self, work: Work[T]) -> "asyncio.Future[T]":
+        """Run ``work`` on the writing connection; the future holds what it returned once that is on disk.
+
+        Works run in the order of their calls, each in a savepoint: one that raises is undone alone and its future holds
+        the exception. Do not await in between what must stay in order: call, then await. Cancelling the future does not
+        undo the work.
+        """
+        if self._failure is not None or self._closing:
+            raise JournalClosed("The store is closed; try again in a moment.")
+        future: asyncio.Future[T] = self._loop.create_future()
+        with self._filled:
+            self._batch.works.append((work, future))
+            self._filled.notify()
+        return future
+
+    async def durable(self) -> None:
+        """Wait until everything written so far is on disk."""
+        await asyncio.shield(self.write(lambda _: None))
+
+    async def read(self, work: Work[T]) -> T:
+        """Run ``work`` on a reading connection, in a thread: it sees what is committed."""
+        return await self._loop.run_in_executor(self._reader, lambda: work(self._reading()))
+
+    async def close(self) -> None:
+        """Commit what is written, then close the file."""
+        with self._filled:
+            self._closing = True
+            self._filled.notify()
+        await asyncio.to_thread(self._thread.join)
+        await self._loop.run_in_executor(self._reader, self._close_reader)
+        self._reader.shutdown()
+
+    def _write_batches(self) -> None:
+        while True:
+            with self._filled:
+                while not self._batch.works and not self._closing:
+                    self._filled.wait()
+                batch = self._batch
+                if not batch.works:
+                    break
+                self._batch = _Batch()
+            try:
+                outcomes = self._committed(batch)
+            except BaseException as error:  # noqa: BLE001 (whatever it was, nobody may believe this batch)
+                self._loop.call_soon_threadsafe(self._fail, batch, error)
+                break
+            self._loop.call_soon_threadsafe(_resolve, batch, outcomes)
+        self._connection.close()
+
+    def _committed(self, batch: _Batch) -> list[Any]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes = [_outcome(work, connection) for work, _ in batch.works]
+        connection.execute("COMMIT")
+        return outcomes
+
+    def _fail(self, batch: _Batch, error: BaseException) -> None:
+        self._failure = error
+        with self._filled:
+            late, self._batch = self._batch, _Batch()
+        for _, future in batch.works + late.works:
+            if not future.done():
+                future.set_exception(JournalClosed(f"The store could not be written: {error}."))
+                future.exception()  # noted: a request that went away does not ask
+        self._on_failure(error)
+
+    def _reading(self) -> apsw.Connection:
+        if self._read_connection is None:
+            self._read_connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._read_connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        return self._read_connection
+
+    def _close_reader(self) -> None:
+        if self._read_connection is not None:
+            self._read_connection.close()
+
+
+def _open_for_writing(path: Path, prepare: Work[None]) -> apsw.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = apsw.Connection(str(path))
+    path.chmod(0o600)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    with connection:
+        prepare(connection)
+    return connection
+
+
+def _outcome(work: Work[Any], connection: apsw.Connection) -> Any:
+    """Run one work in its savepoint; an exception of its own is its outcome, SQLite's I/O trouble is everybody's."""
+    try:
+        with connection:
+            return work(connection)
+    except (apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.ReadOnlyError):
+        raise
+    except Exception as error:  # noqa: BLE001 (handed to whoever asked)
+        return _Raised(error)
+
+
+@dataclass
+class _Raised:
+    error: Exception
+
+
+def _resolve(batch: _Batch, outcomes: list[Any]) -> None:
+    for (_, future), outcome in zip(batch.works, outcomes, strict=True):
+        if future.done():
+            continue
+        if isinstance(outcome, _Raised):
+            future.set_exception(outcome.error)
+        else:
+            future.set_result(outcome)

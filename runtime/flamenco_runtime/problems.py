@@ -1,0 +1,83 @@
+"""One middleware turns our errors into answers: ``application/problem+json``, RFC 9457."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+import structlog
+from aiohttp import web
+from marshmallow import ValidationError
+
+from flamenco_core.errors import (
+    BadInput,
+    Conflict,
+    FlamencoError,
+    Forbidden,
+    NotFound,
+    NotSignedIn,
+    Outdated,
+    TooLarge,
+    Unavailable,
+)
+from flamenco_runtime.json_body import BadJson, invalid
+
+log = structlog.get_logger()
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_STATUSES: list[tuple[type[FlamencoError], int]] = [
+    (TooLarge, 413),
+    (BadJson, 400),
+    (BadInput, 422),
+    (NotSignedIn, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Outdated, 412),
+    (Unavailable, 503),
+]
+RETRY_AFTER_S = 2
+"""What a client is told to wait when we are unavailable."""
+
+
+def status_of(error: FlamencoError) -> int:
+    """Map an error to its HTTP status, by its kind; 500 for none of the kinds."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Render whatever a handler raises as a problem document; the unexpected is logged once and told as a 500."""
+    try:
+        return await handler(request)
+    except FlamencoError as error:
+        return problem_reply(error)
+    except ValidationError as error:
+        return problem_reply(invalid(error))
+    except web.HTTPException as error:
+        return error if error.status < 400 else _http_problem(error)
+    except Exception:
+        log.exception("request failed", method=request.method, path=request.path)
+        return _problem(500, "internal", "Something went wrong on our side; the log has the details.")
+
+
+def problem_reply(error: FlamencoError) -> web.Response:
+    """Render one of our errors."""
+    members = {"errors": error.errors} if isinstance(error, BadInput) and error.errors else {}
+    response = _problem(status_of(error), error.type, str(error), members)
+    if isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, TooLarge):
+        response.force_close()  # the rest of the body is not worth reading
+    return response
+
+
+def _http_problem(error: web.HTTPException) -> web.Response:
+    """Render aiohttp's own errors (404, 405, 400 for bad headers) the same way, keeping headers such as Allow."""
+    response = _problem(error.status, error.reason.lower().replace(" ", "-"), error.text or error.reason)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+def _problem(status: int, kind: str, detail: str, members: Mapping[str, object] | None = None) -> web.Response:
+    document = {"type": kind, "status": status, "detail": detail, **(members or {})}
+    return web.Response(body=orjson.dumps(document), status=status, content_type="application/problem+json")

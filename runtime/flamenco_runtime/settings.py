@@ -1,0 +1,144 @@
+"""Settings of a service: one frozen dataclass, filled from defaults, a TOML file, the environment, the command line.
+
+Later ones win. Unknown keys and bad values stop the start with a message; nothing falls back silently.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from flamenco_core.errors import BadInput
+
+S = TypeVar("S")
+
+
+class BadSettings(BadInput):
+    """Settings that cannot be used; the message names the key, where it came from, and what would be right."""
+
+    type = "bad-settings"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a service listens; port 0 asks the system for a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address as a URL that this machine can open (a wildcard host becomes loopback)."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (recognised, not bound)
+        return f"http://{Address(host, self.port)}"
+
+
+def parse_address(text: str) -> Address:
+    """Read ``HOST:PORT``. Raises ValueError with what would be right."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("write HOST:PORT, for example 127.0.0.1:8000")
+    return Address(host.strip("[]"), int(port))
+
+
+def setting(default: Any, help_text: str) -> Any:
+    """Declare a field of a settings class: its default, and its meaning with the unit."""
+    return field(default=default, metadata={"help": help_text})
+
+
+def load_settings(
+    kind: type[S],
+    *,
+    prefix: str,
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> S:
+    """Fill the settings class ``kind``.
+
+    ``prefix`` is that of its environment variables (``FLAMENCO_SERVER_``), ``overrides`` come from the command line;
+    those that are None were not given. Raises BadSettings.
+    """
+    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    values: dict[str, object] = {}
+    for source, given in (
+        (str(file), _read_file(file) if file else {}),
+        ("the environment", _from_environment(known, prefix, environ)),
+        ("the command line", {key: value for key, value in (overrides or {}).items() if value is not None}),
+    ):
+        for key, value in given.items():
+            if key not in known:
+                raise BadSettings(f"{source}: unknown setting {key!r}. Known are: {', '.join(sorted(known))}.")
+            values[key] = _converted(hints[key], value, key, source)
+    return kind(**values)
+
+
+def _read_file(file: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadSettings(f"Cannot read the settings file {file}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{file} is not a TOML file: {error}.") from error
+
+
+def _from_environment(known: Mapping[str, Field[Any]], prefix: str, environ: Mapping[str, str]) -> dict[str, object]:
+    names = {prefix + key.upper(): key for key in known}
+    return {names[name]: value for name, value in environ.items() if name in names}
+
+
+def _converted(kind: object, value: object, key: str, source: str) -> object:
+    convert = _CONVERSIONS.get(kind)
+    if convert is None:
+        return value
+    try:
+        return convert(value)
+    except (ValueError, TypeError) as error:
+        raise BadSettings(f"{source}: {key} cannot be {value!r}: {error}.") from error
+
+
+def _boolean(value: object) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    word = str(value).lower()
+    if word not in words:
+        raise ValueError("write true or false")
+    return words[word]
+
+
+def _whole_number(value: object) -> int:
+    if isinstance(value, bool) or not str(value).lstrip("-").isdecimal():
+        raise ValueError("write a whole number")
+    return int(str(value))
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool):
+        raise TypeError("write a number")
+    return float(str(value))
+
+
+def _path(value: object) -> Path:
+    if not str(value):
+        raise ValueError("write a path")
+    return Path(str(value)).expanduser().absolute()
+
+
+def _address(value: object) -> Address:
+    return value if isinstance(value, Address) else parse_address(str(value))
+
+
+_CONVERSIONS: dict[object, Callable[[object], object]] = {
+    bool: _boolean,
+    int: _whole_number,
+    float: _number,
+    str: str,
+    Path: _path,
+    Path | None: _path,
+    Address: _address,
+    str | None: str,
+}
