@@ -30,12 +30,16 @@ def install_packages(programs: list[str]) -> None:
         return
     wanted = [PACKAGES[program] for program in programs] + LIBRARIES
     rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if rights and (not shutil.which("sudo") or subprocess.run([*rights, "true"], stderr=subprocess.DEVNULL).returncode):
+    if rights and (
+        not shutil.which("sudo") or subprocess.run([*rights, "true"], stderr=subprocess.DEVNULL, check=False).returncode
+    ):
         return
     print(f"Installing {' '.join(wanted)} with apt-get ...", flush=True)
     quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
     subprocess.run([*rights, "apt-get", "update", "-qq"], check=False, **quiet)
-    subprocess.run([*rights, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted], check=False, **quiet)
+    subprocess.run(
+        [*rights, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted], check=False, **quiet
+    )
 
 
 def main() -> int:
