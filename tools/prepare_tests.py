@@ -15,7 +15,7 @@ from flamenco_cli.blender_from_pypi import install_bpy
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"blender": "blender", "ffmpeg": "ffmpeg", "Xvfb": "xvfb", "chromium": "chromium"}
 """Programs on PATH and the Debian packages that bring them."""
-LIBRARIES = ["libegl1", "libgl1", "libsm6", "libxi6", "libxkbcommon0", "libxxf86vm1", "libxfixes3", "libxrender1"]
+LIBRARIES = ["libgl1", "libsm6", "libxfixes3", "libxi6", "libxkbcommon0", "libxrender1"]
 """What bpy's wheel links to and expects of the system."""
 
 
