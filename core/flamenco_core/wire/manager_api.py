@@ -1,5 +1,7 @@
 """Records between Manager and Server, ``/api/v1/manager/…`` (``manager-api.md``)."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -115,6 +117,17 @@ class OrderSchema(WireSchema):
     asked_by = fields.String(required=True)
     asked_at = Timestamp(required=True)
     expires = Timestamp(allow_none=True)
+
+
+def order_digest(previous: str, order: Order) -> str:
+    """Return the digest of an order and of all before it, whose digest is ``previous`` (at first ``NO_DIGEST``).
+
+    SHA-256 of ``previous`` and the order as JSON: keys sorted, no spaces, not escaped, UTF-8. Both sides keep it with
+    the last order, so that a store that went back is noticed.
+    """
+    document = OrderSchema().dump(order)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256((previous + text).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,148 @@
+"""What people and programs look at: the farm as public documents (``documents.py`` lists their keys)."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from flamenco_core.errors import NotFound
+from flamenco_core.statuses import JobStatus, TaskStatus
+from flamenco_runtime.clock import Clock
+from flamenco_server.documents import (
+    Document,
+    frame_document,
+    job_detail,
+    job_document,
+    manager_document,
+    task_detail,
+    task_document,
+    worker_document,
+)
+from flamenco_server.records import Frame, Job, Manager, Page, Task, Worker
+
+PAGE = 100
+"""How many rows a list has when nobody says so."""
+LARGEST_PAGE = 200
+
+
+class NoSuchJob(NotFound):
+    """No job has this id."""
+
+    type = "no-such-job"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is no job {job_id}; flamenco jobs lists those that there are.")
+
+
+class NoSuchTask(NotFound):
+    """No task has this id."""
+
+    type = "no-such-task"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"There is no task {task_id}; the list of its job's tasks has those that there are.")
+
+
+class NoSuchWorker(NotFound):
+    """No Worker has this id."""
+
+    type = "no-such-worker"
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(f"There is no Worker {worker_id}; flamenco workers lists those that there are.")
+
+
+class FarmReader(Protocol):
+    """The reading side of a store."""
+
+    async def job(self, job_id: str) -> Job:
+        """Return one job. Raises NoSuchJob."""
+
+    async def jobs(self, limit: int, after: int | None, status: JobStatus | None) -> Page[Job]:
+        """Return jobs, newest first, beginning below the number ``after``."""
+
+    async def jobs_by_id(self, job_ids: Collection[str]) -> Sequence[Job]:
+        """Return those of the jobs that exist, in any order."""
+
+    async def task(self, task_id: str) -> Task:
+        """Return one task with its commands. Raises NoSuchTask."""
+
+    async def tasks(self, job_id: str, limit: int, after: int | None, status: TaskStatus | None) -> Page[Task]:
+        """Return tasks of a job by index, beginning behind the index ``after``. Raises NoSuchJob."""
+
+    async def tasks_by_id(self, task_ids: Collection[str]) -> Sequence[Task]:
+        """Return those of the tasks that exist, without commands, in any order."""
+
+    async def frames(self, job_id: str, only: Collection[int] | None = None) -> Sequence[Frame]:
+        """Return each frame that a job is to render, or ``only`` these of them, by number. Raises NoSuchJob."""
+
+    async def worker(self, worker_id: str) -> Worker:
+        """Return one Worker. Raises NoSuchWorker."""
+
+    async def workers(self) -> Sequence[Worker]:
+        """Return all Workers by name."""
+
+    async def managers(self) -> Sequence[Manager]:
+        """Return all Managers by name."""
+
+
+class FarmView:
+    """The farm as people see it: each method returns documents that are ready to be sent."""
+
+    def __init__(self, store: FarmReader, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def jobs(
+        self, limit: int = PAGE, after: str | None = None, status: JobStatus | None = None
+    ) -> dict[str, list[Document] | str | None]:
+        """Return ``{"jobs": [...], "next": cursor or None}``, newest first; ``after`` is a cursor from before."""
+        page = await self._store.jobs(limit, _position(after), status)
+        return {"jobs": [job_document(job) for job in page.items], "next": _cursor(page.next)}
+
+    async def job(self, job_id: str) -> Document:
+        """Return one job with its files. Raises NoSuchJob."""
+        return job_detail(await self._store.job(job_id))
+
+    async def jobs_now(self, job_ids: Collection[str]) -> list[Document]:
+        """Return the present state of these jobs, as lists show them."""
+        return [job_document(job) for job in await self._store.jobs_by_id(job_ids)]
+
+    async def tasks(
+        self, job_id: str, limit: int = PAGE, after: str | None = None, status: TaskStatus | None = None
+    ) -> dict[str, list[Document] | str | None]:
+        """Return ``{"tasks": [...], "next": cursor or None}`` in the order of their index. Raises NoSuchJob."""
+        page = await self._store.tasks(job_id, limit, _position(after), status)
+        return {"tasks": [task_document(task) for task in page.items], "next": _cursor(page.next)}
+
+    async def task(self, task_id: str) -> Document:
+        """Return one task with its commands. Raises NoSuchTask."""
+        return task_detail(await self._store.task(task_id))
+
+    async def tasks_now(self, task_ids: Collection[str]) -> list[Document]:
+        """Return the present state of these tasks, as lists show them."""
+        return [task_document(task) for task in await self._store.tasks_by_id(task_ids)]
+
+    async def frames(self, job_id: str, only: Collection[int] | None = None) -> dict[str, list[Document]]:
+        """Return ``{"frames": [...]}``: each frame that the job is to render, or only these. Raises NoSuchJob."""
+        frames = await self._store.frames(job_id, only)
+        return {"frames": [frame_document(frame) for frame in frames]}
+
+    async def workers(self) -> dict[str, list[Document]]:
+        """Return ``{"workers": [...]}`` by name."""
+        return {"workers": [worker_document(worker) for worker in await self._store.workers()]}
+
+    async def worker(self, worker_id: str) -> Document:
+        """Return one Worker. Raises NoSuchWorker."""
+        return worker_document(await self._store.worker(worker_id))
+
+    async def managers(self) -> dict[str, list[Document]]:
+        """Return ``{"managers": [...]}`` by name."""
+        now = self._clock()
+        return {"managers": [manager_document(manager, now) for manager in await self._store.managers()]}
+
+
+def _position(cursor: str | None) -> int | None:
+    return int(cursor) if cursor else None
+
+
+def _cursor(position: int | None) -> str | None:
+    return None if position is None else str(position)
