@@ -1,0 +1,1 @@
+"""A module per group of verbs; ``main`` imports one when its verb is called."""

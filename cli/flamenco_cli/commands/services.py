@@ -1,0 +1,153 @@
+"""``flamenco server``, ``manager``, ``worker``: run a service, or do something about one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flamenco_cli.client import Client
+from flamenco_cli.running import FOLDER, json_option, with_client
+from flamenco_cli.services import Logs, run_manager, run_server, run_worker
+from flamenco_cli.short_ids import worker_named
+from flamenco_cli.teaching import Service, Verb
+from flamenco_cli.terminal import notes, print_json, print_line
+
+LISTEN_HELP = "Where to listen, HOST:PORT; port 0 takes a free one."
+
+
+def log_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every service is told about its settings file and its log."""
+    for option in (
+        click.option("--log-json", is_flag=True, help="Write the log as JSON lines."),
+        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"),
+        click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with any settings."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(
+    "server",
+    cls=Service,
+    examples=[
+        "flamenco server --data /var/lib/flamenco/server --listen 0.0.0.0:8000",
+        "flamenco server add-manager studio          prints a token for a Manager",
+    ],
+)
+@click.option("--data", type=FOLDER, help="Folder of everything that the Server stores.")
+@click.option("--listen", metavar="HOST:PORT", help=LISTEN_HELP)
+@click.option("--job-types", type=FOLDER, help="Folder of your own job types, beside the built-in ones.")
+@log_options
+@click.pass_context
+def server_command(
+    ctx: click.Context,
+    data: Path | None,
+    listen: str | None,
+    job_types: Path | None,
+    config: Path | None,
+    log_level: str,
+    log_json: bool,
+) -> None:
+    """Run a Server: takes jobs, compiles them, and shows everything on its page."""
+    if ctx.invoked_subcommand is not None:
+        ctx.default_map = {name: {"data": data} for name in server_command.commands if data}
+        return
+    run_server(_given(data=data, listen=listen, job_types=job_types), os.environ, config, Logs(log_level, log_json))
+
+
+@server_command.command(
+    "add-manager",
+    cls=Verb,
+    examples=["flamenco server add-manager studio", "flamenco server add-manager studio --json | jq -r .token"],
+)
+@click.argument("name")
+@json_option
+@with_client
+async def add_manager_command(client: Client, name: str, as_json: bool) -> None:
+    """Add a Manager and print its token, this once."""
+    added = await client.add_manager(name)
+    if as_json:
+        print_json(added)
+        return
+    notes().print("The Manager's token follows; it is shown this once. On the Manager's machine:", style="quiet")
+    command = f"FLAMENCO_MANAGER_TOKEN=… flamenco manager --server {client.connection.url}"
+    notes().print(f"  {command}", style="quiet", markup=False, soft_wrap=True)
+    print_line(added["token"])
+
+
+@click.group(
+    "manager",
+    cls=Service,
+    examples=[
+        "flamenco manager --server http://farm:8000 --listen 0.0.0.0:8080",
+        "FLAMENCO_MANAGER_TOKEN=… flamenco manager --server http://farm:8000",
+    ],
+)
+@click.option("--server", metavar="URL", help="The Server's URL.")
+@click.option("--data", type=FOLDER, help="Folder of everything that the Manager keeps.")
+@click.option("--listen", metavar="HOST:PORT", help=f"{LISTEN_HELP} Workers connect here.")
+@click.option("--name", help="Name that people see. Without: this machine's.")
+@log_options
+def manager_command(
+    server: str | None,
+    data: Path | None,
+    listen: str | None,
+    name: str | None,
+    config: Path | None,
+    log_level: str,
+    log_json: bool,
+) -> None:
+    """Run a Manager: schedules the tasks of a site and serves its Workers.
+
+    At its first start it needs a token ('flamenco server add-manager NAME'), in the environment as
+    FLAMENCO_MANAGER_TOKEN; later starts need none.
+    """
+    overrides = _given(server=server, data=data, listen=listen, name=name)
+    run_manager(overrides, os.environ, config, Logs(log_level, log_json))
+
+
+@click.group(
+    "worker",
+    cls=Service,
+    examples=[
+        "flamenco worker --manager http://farm:8080 --slots 2",
+        "flamenco worker approve render-07",
+    ],
+)
+@click.option("--manager", metavar="URL", help="The Manager's URL.")
+@click.option("--data", type=FOLDER, help="Folder of what the Worker keeps.")
+@click.option("--slots", type=click.IntRange(1, 1024), help="How many tasks it runs at a time.")
+@click.option("--name", help="Name that people see. Without: this machine's.")
+@log_options
+@click.pass_context
+def worker_command(
+    ctx: click.Context,
+    manager: str | None,
+    data: Path | None,
+    slots: int | None,
+    name: str | None,
+    config: Path | None,
+    log_level: str,
+    log_json: bool,
+) -> None:
+    """Run a Worker: renders what the Manager hands out, with the Blender and FFmpeg of this machine."""
+    if ctx.invoked_subcommand is not None:
+        return
+    overrides = _given(manager=manager, data=data, slots=slots, name=name)
+    run_worker(overrides, os.environ, config, Logs(log_level, log_json))
+
+
+@worker_command.command("approve", cls=Verb, examples=["flamenco worker approve render-07"])
+@click.argument("worker", metavar="NAME|ID")
+@with_client
+async def approve_command(client: Client, worker: str) -> None:
+    """Let a new Worker take work."""
+    chosen = worker_named(await client.workers(), worker)
+    await client.approve(chosen["id"])
+    notes().print(f"Approved {chosen['name']}.", markup=False)
+
+
+def _given(**options: Any) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}

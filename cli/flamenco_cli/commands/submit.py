@@ -1,0 +1,113 @@
+"""``flamenco submit``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from flamenco_cli.client import Client
+from flamenco_cli.running import json_option, with_client
+from flamenco_cli.submission import Wish, submit
+from flamenco_cli.teaching import Verb
+from flamenco_cli.terminal import notes, print_json, print_line
+from flamenco_cli.waiting import check_completed, wait_for
+
+WORTH_SHOWING_BYTES = 20_000_000
+"""Files below this are read and sent before a bar could be read."""
+
+
+class SubmitProgress:
+    """Shows phases of reading and sending on standard error."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._phase: TaskID | None = None
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._progress.console.print(text, style="quiet", soft_wrap=True)
+
+    def begin(self, phase: str, total_bytes: int) -> None:
+        """Start a bar, in place of the one before."""
+        if self._phase is not None:
+            self._progress.remove_task(self._phase)
+        self._phase = self._progress.add_task(phase, total=total_bytes, visible=total_bytes >= WORTH_SHOWING_BYTES)
+
+    def advance(self, more_bytes: int) -> None:
+        """Move the bar."""
+        if self._phase is not None:
+            self._progress.advance(self._phase, more_bytes)
+
+
+@click.command(
+    "submit",
+    cls=Verb,
+    examples=[
+        "flamenco submit scene.blend -f 1-250 -o /render/sh010 --wait",
+        "flamenco submit scene.blend --set chunk_size=5 --set format=JPEG",
+        "flamenco submit --type echo-sleep-test --set message=hello",
+    ],
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE.blend]")
+@click.option("-f", "--frames", help="Frames to render: 1-250, or 3,5-10, or 1-100:5. Without: as set in the file.")
+@click.option(
+    "-o", "--output", metavar="DIR", help="Where the frames go; made if it is missing. Workers must see it too."
+)
+@click.option("--name", help="Name of the job. Without: that of the file.")
+@click.option(
+    "--type", "job_type", default="simple-blender-render", show_default=True, help="See 'flamenco job-types'."
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the job type. Repeatable.")
+@click.option("--priority", type=click.IntRange(0, 100), default=50, show_default=True, help="Higher goes first.")
+@click.option("--wait", is_flag=True, help="Show progress until the job has ended; exit code 1 if it failed.")
+@json_option
+@with_client
+async def submit_command(
+    client: Client,
+    file: Path | None,
+    frames: str | None,
+    output: str | None,
+    name: str | None,
+    job_type: str,
+    settings: Sequence[str],
+    priority: int,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Send a job to the farm.
+
+    The file is checked first, and only what the Server does not have is sent. Prints the job's id and its page.
+    """
+    wish = Wish(job_type, file, frames, output, name, settings, priority)
+    with _bars() as progress:
+        job = await submit(client, wish, SubmitProgress(progress))
+    page = f"{client.connection.url}/jobs/{job['id']}"
+    if not as_json:
+        print_line(job["id"])
+        print_line(page)
+    if wait:
+        job = await wait_for(client, job["id"])
+    if as_json:
+        print_json(job)
+    if wait:
+        check_completed(job)
+
+
+def _bars() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=notes(), transient=True)

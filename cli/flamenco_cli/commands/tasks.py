@@ -1,0 +1,65 @@
+"""``flamenco tasks`` and ``log``."""
+
+import asyncio
+import sys
+
+import click
+
+from flamenco_cli.client import Client
+from flamenco_cli.running import json_option, with_client
+from flamenco_cli.short_ids import job_id_of, task_id_of
+from flamenco_cli.tables import tasks_table
+from flamenco_cli.teaching import Verb
+from flamenco_cli.terminal import notes, print_json, results
+from flamenco_core.errors import Unavailable
+from flamenco_core.statuses import TaskStatus
+
+POLL_S = 1.0
+"""How often a log that is followed is asked for; the Manager sends what is new in such steps."""
+
+
+@click.command("tasks", cls=Verb, examples=["flamenco tasks 3f2a", "flamenco tasks 3f2a --status failed"])
+@click.argument("job_id", metavar="ID")
+@click.option("--status", type=click.Choice([status.value for status in TaskStatus]), help="Only tasks of this status.")
+@json_option
+@with_client
+async def tasks_command(client: Client, job_id: str, status: str | None, as_json: bool) -> None:
+    """List the tasks of a job."""
+    complete = await job_id_of(client, job_id)
+    found = [task async for task in client.tasks(complete, status=status)]
+    if as_json:
+        print_json(found)
+    elif found:
+        results().print(tasks_table(found))
+    else:
+        notes().print("No such tasks." if status else "This job has no tasks yet.")
+
+
+@click.command("log", cls=Verb, examples=["flamenco tasks 3f2a          names the tasks", "flamenco log 90ab -f"])
+@click.argument("task_id", metavar="TASK")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the task's attempt ends.")
+@click.option("--attempt", type=click.IntRange(1), help="An earlier attempt; without: the newest.")
+@with_client
+async def log_command(client: Client, task_id: str, follow: bool, attempt: int | None) -> None:
+    """Print the log of a task: its command lines and what Blender or FFmpeg said."""
+    complete = await task_id_of(client, task_id)
+    if attempt is None:
+        attempt = (await client.task(complete))["attempt"] or None
+    text, is_complete = await client.log(complete, attempt)
+    _write(text)
+    printed = len(text)
+    while follow and not is_complete:
+        await asyncio.sleep(POLL_S)
+        try:
+            text, is_complete = await client.log(complete, attempt)
+        except Unavailable:
+            continue  # the Server restarts; a log that is followed waits for it
+        _write(text[printed:])
+        printed = len(text)
+    if not printed:
+        notes().print("This task has no log yet.")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

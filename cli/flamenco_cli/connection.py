@@ -1,0 +1,104 @@
+"""Which Server to talk to, with which token: found by ``--data``, the environment, or the user's configuration."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
+import platformdirs
+
+from flamenco_core.errors import BadInput, NotSignedIn, Unavailable
+
+FILE_NAME = "connection.json"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A Server's URL, without a slash at its end, and a token for it."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+class NoFarmKnown(Unavailable):
+    """Nothing says which Server to talk to."""
+
+    type = "no-farm-known"
+
+
+class BadConnectionFile(BadInput):
+    """A connection file that holds something else."""
+
+    type = "bad-connection-file"
+
+
+def find_connection(data: Path | None, environ: Mapping[str, str]) -> Connection:
+    """Find the Server to talk to: in ``data`` if given, else in the environment, else in the user's configuration.
+
+    Raises NoFarmKnown, NotSignedIn (a URL without a token), BadConnectionFile.
+    """
+    if data is not None:
+        return connection_in(data)
+    url = environ.get("FLAMENCO_URL")
+    if url:
+        token = environ.get("FLAMENCO_TOKEN")
+        if not token:
+            raise NotSignedIn(
+                f"FLAMENCO_URL is {url}, but FLAMENCO_TOKEN is not set. Set it to a token of that Server."
+            )
+        return Connection(url.rstrip("/"), token)
+    own = config_folder(environ) / FILE_NAME
+    if own.exists():
+        return read_connection(own)
+    raise NoFarmKnown(
+        "No farm is known here. Start one with 'flamenco up', or sign in to one that runs with 'flamenco login URL'."
+    )
+
+
+def connection_in(data: Path) -> Connection:
+    """Read what a Server left in its data folder, or below that of ``flamenco up``. Raises NoFarmKnown."""
+    for candidate in (data / FILE_NAME, data / "server" / FILE_NAME):
+        if candidate.exists():
+            return read_connection(candidate)
+    raise NoFarmKnown(f"There is no {FILE_NAME} in {data}. Start a farm there with 'flamenco up --data {data}'.")
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """Return the user's configuration folder; FLAMENCO_CONFIG_DIR overrides the platform's own."""
+    override = environ.get("FLAMENCO_CONFIG_DIR")
+    return Path(override) if override else platformdirs.user_config_path("flamenco")
+
+
+def read_connection(file: Path) -> Connection:
+    """Read a connection file. Raises BadConnectionFile."""
+    try:
+        document = orjson.loads(file.read_bytes())
+        return Connection(str(document["url"]).rstrip("/"), str(document["token"]))
+    except OSError as error:
+        raise BadConnectionFile(f"Cannot read {file}: {error.strerror}.") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise BadConnectionFile(
+            f"{file} is not a connection file. Remove it, then run 'flamenco login URL' or 'flamenco up'."
+        ) from error
+
+
+def save_connection(connection: Connection, environ: Mapping[str, str]) -> Path:
+    """Keep the connection in the user's configuration, readable by that user only; returns the file."""
+    file = config_folder(environ) / FILE_NAME
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_private(file, orjson.dumps(asdict(connection)) + b"\n")
+    return file
+
+
+def write_private(file: Path, content: bytes) -> None:
+    """Write a file that only its owner may read (0600), whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # made with mode 0600
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

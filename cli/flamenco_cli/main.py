@@ -1,0 +1,139 @@
+"""The root of the ``flamenco`` command, and the one place where errors become a sentence and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from flamenco_cli.exit_codes import ExitCode, exit_code_of
+from flamenco_cli.running import FOLDER
+from flamenco_cli.teaching import write_lines
+from flamenco_cli.terminal import notes
+from flamenco_core.errors import FlamencoError
+
+NAME = "flamenco"
+
+_FIRST_STEPS = [
+    "flamenco demo                                  see it work: a short animation",
+    "flamenco up                                    start a farm on this computer",
+    "flamenco open                                  open its page in the browser",
+    "flamenco submit scene.blend -f 1-250 --wait    render, and watch",
+]
+
+_SECTIONS = {
+    "Jobs": {
+        "submit": "submit",
+        "jobs": "jobs",
+        "job": "jobs",
+        "watch": "jobs",
+        "cancel": "jobs",
+        "tasks": "tasks",
+        "log": "tasks",
+        "frames": "frames",
+    },
+    "Farm": {"workers": "farm", "managers": "farm", "job-types": "farm", "open": "account", "login": "account"},
+    "Services": {"up": "up", "server": "services", "manager": "services", "worker": "services"},
+    "More": {"demo": "demo", "completion": "completion"},
+}
+"""The commands as help shows them, and the modules that they are in; a module is imported when it is needed."""
+_MODULES = {name: module for section in _SECTIONS.values() for name, module in section.items()}
+
+
+@dataclass
+class Invocation:
+    """What is known of this call of the program."""
+
+    debug: bool = False
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the sections."""
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"flamenco_cli.commands.{_MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in sections."""
+        for title, names in _SECTIONS.items():
+            rows = [
+                (name, command.get_short_help_str(80)) for name in names if (command := self.get_command(ctx, name))
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+        write_lines(formatter, "First steps", _FIRST_STEPS)
+
+
+@click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--data", type=FOLDER, help="Data folder of the farm, for whichever command follows.")
+@click.option("--debug", is_flag=True, help="Show where in the program an error came from.")
+@click.version_option(package_name="flamenco", prog_name=NAME)
+@click.pass_context
+def root(ctx: click.Context, data: Path | None, debug: bool) -> None:
+    """Render on a farm: submit jobs, watch them, run the services.
+
+    Jobs, tasks and Workers may be named by the first characters of their id. Exit codes: 0 done, 1 the job failed,
+    2 wrong use, 3 cannot connect, 4 not allowed.
+    """
+    ctx.ensure_object(Invocation).debug = debug
+    if data is not None:
+        ctx.default_map = {name: {"data": data} for name in _MODULES}
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command line and return the exit code; errors end as a sentence on standard error."""
+    invocation = Invocation()
+    try:
+        returned = root.main(list(arguments), prog_name=NAME, standalone_mode=False, obj=invocation)
+    except (click.ClickException, click.Abort, FlamencoError, KeyboardInterrupt, BrokenPipeError) as error:
+        if invocation.debug:
+            notes().print_exception()
+        return _explain(error)
+    except Exception as error:  # noqa: BLE001 (the last resort: people get a sentence, --debug the traceback)
+        if invocation.debug:
+            notes().print_exception()
+        _say(f"Something went wrong inside Flamenco: {error!r}. 'flamenco --debug …' shows where.")
+        return ExitCode.OUR_FAULT
+    return returned if isinstance(returned, int) else ExitCode.DONE
+
+
+def main() -> None:
+    """Be the ``flamenco`` program."""
+    sys.exit(int(run(sys.argv[1:])))
+
+
+def _explain(error: BaseException) -> ExitCode:
+    if isinstance(error, click.ClickException):
+        error.show()
+        return ExitCode.WRONG_USE
+    if isinstance(error, FlamencoError):
+        _say(str(error))
+        return exit_code_of(error)
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
+        return ExitCode.NOBODY_READS
+    notes().print("\nInterrupted.", style="quiet")
+    return ExitCode.INTERRUPTED
+
+
+def _say(message: str) -> None:
+    notes().print(Text.assemble(("Error: ", "bad"), message), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Running one service in this process: settings, log, signals, and a plain sentence when something is missing."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from flamenco_cli.client import open_client
+from flamenco_cli.connection import NoFarmKnown, find_connection
+from flamenco_cli.terminal import print_line
+from flamenco_core.errors import NotSignedIn, Unavailable
+from flamenco_runtime.logs import configure_logging
+from flamenco_runtime.service import stop_on_signals
+from flamenco_runtime.settings import load_settings
+
+S_contra = TypeVar("S_contra", contravariant=True)
+
+
+class Serve(Protocol[S_contra]):
+    """A service's ``serve``: runs until ``stop`` is set; calls ``ready`` with its URL once it answers."""
+
+    def __call__(self, settings: S_contra, *, stop: asyncio.Event, ready: Callable[[str], None]) -> Awaitable[None]:
+        """Serve."""
+
+
+@dataclass(frozen=True)
+class Logs:
+    """How a service writes its log."""
+
+    level: str
+    as_json: bool
+
+
+class MissingExtra(Unavailable):
+    """The packages of a component are not installed."""
+
+    type = "missing-extra"
+
+
+class NotLinked(NotSignedIn):
+    """A Manager that no Server knows yet."""
+
+    type = "not-linked"
+
+
+def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
+    """Run a Server until SIGINT or SIGTERM. Raises BadSettings, MissingExtra, PortTaken."""
+    with _extra("server"):
+        from flamenco_server.app import serve
+
+        from flamenco_server.settings import Settings
+    settings = load_settings(Settings, prefix="FLAMENCO_SERVER_", environ=environ, file=config, overrides=overrides)
+    _run(serve, settings, logs)
+
+
+def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
+    """Run a Manager until SIGINT or SIGTERM, added to its Server first where this user may do that.
+
+    Raises BadSettings, MissingExtra, PortTaken, NotLinked.
+    """
+    with _extra("manager"):
+        from flamenco_manager.app import serve
+
+        from flamenco_manager.settings import Settings
+    settings = load_settings(Settings, prefix="FLAMENCO_MANAGER_", environ=environ, file=config, overrides=overrides)
+    if settings.token is None and not is_linked(settings.data):
+        token = asyncio.run(_add_manager(settings.server, settings.name, environ))
+        settings = dataclasses.replace(settings, token=token)
+    _run(serve, settings, logs)
+
+
+def run_worker(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
+    """Run a Worker until SIGINT or SIGTERM. Raises BadSettings, MissingExtra."""
+    with _extra("worker"):
+        from flamenco_worker.app import serve
+        from flamenco_worker.settings import Settings
+    settings = load_settings(Settings, prefix="FLAMENCO_WORKER_", environ=environ, file=config, overrides=overrides)
+    _run(serve, settings, logs)
+
+
+def is_linked(data: Path) -> bool:
+    """Tell whether a Manager with this data folder has been linked to a Server."""
+    return (data / "link.json").exists()
+
+
+async def _add_manager(server: str, name: str, environ: Mapping[str, str]) -> str:
+    """Add this Manager with the user's own connection, if that is for the same Server. Raises NotLinked."""
+    try:
+        connection = find_connection(None, environ)
+    except (NoFarmKnown, NotSignedIn):
+        connection = None
+    if connection is None or connection.url != server.rstrip("/"):
+        raise NotLinked(
+            f"This Manager is not linked to the Server {server} yet. Run 'flamenco server add-manager {name}' where "
+            "you are signed in to that Server, then start this with FLAMENCO_MANAGER_TOKEN set to what it prints."
+        )
+    async with open_client(connection) as client:
+        return (await client.add_manager(name))["token"]
+
+
+def _run(serve: Serve[S_contra], settings: S_contra, logs: Logs) -> None:
+    configure_logging(level=logs.level, as_json=logs.as_json)
+
+    async def until_stopped() -> None:
+        with stop_on_signals() as stop:
+            await serve(settings, stop=stop, ready=lambda url: print_line(f"ready: {url}"))
+
+    asyncio.run(until_stopped())
+
+
+@contextmanager
+def _extra(component: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("flamenco"):
+            raise
+        raise MissingExtra(
+            f"'flamenco {component}' needs the package {error.name}. Install it: pip install 'flamenco[{component}]'"
+        ) from error
