@@ -5,15 +5,18 @@ Specific errors subclass a kind, next to the code that raises them. One middlewa
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 
 class FlamencoError(Exception):
     """Something that a person or a program should be told.
 
     The message names the thing, the value, and what to do. ``type`` is public: clients test it, so it never changes.
+    ``members`` are facts for programs, which stand in the answer beside the message.
     """
 
     type: str = "error"
+    members: Mapping[str, object] = MappingProxyType({})
 
 
 class BadInput(FlamencoError):

@@ -61,7 +61,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def problem_reply(error: FlamencoError) -> web.Response:
     """Render one of our errors."""
-    members = {"errors": error.errors} if isinstance(error, BadInput) and error.errors else {}
+    members = dict(error.members)
+    if isinstance(error, BadInput) and error.errors:
+        members["errors"] = error.errors
     response = _problem(status_of(error), error.type, str(error), members)
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -123,12 +123,22 @@ class FarmView:
 
     async def frames(self, job_id: str, only: Collection[int] | None = None) -> dict[str, list[Document]]:
         """Return ``{"frames": [...]}``: each frame that the job is to render, or only these. Raises NoSuchJob."""
-        frames = await self._store.frames(job_id, only)
-        return {"frames": [frame_document(frame) for frame in frames]}
+        return {"frames": await self._frames(job_id, only)}
+
+    async def frames_now(self, job_id: str, only: Collection[int]) -> list[Document]:
+        """Return the present state of these frames; nothing if there is no such job."""
+        try:
+            return await self._frames(job_id, only)
+        except NoSuchJob:
+            return []
 
     async def workers(self) -> dict[str, list[Document]]:
         """Return ``{"workers": [...]}`` by name."""
-        return {"workers": [worker_document(worker) for worker in await self._store.workers()]}
+        return {"workers": await self.workers_now()}
+
+    async def workers_now(self) -> list[Document]:
+        """Return the present state of all Workers."""
+        return [worker_document(worker) for worker in await self._store.workers()]
 
     async def worker(self, worker_id: str) -> Document:
         """Return one Worker. Raises NoSuchWorker."""
@@ -136,8 +146,15 @@ class FarmView:
 
     async def managers(self) -> dict[str, list[Document]]:
         """Return ``{"managers": [...]}`` by name."""
+        return {"managers": await self.managers_now()}
+
+    async def managers_now(self) -> list[Document]:
+        """Return the present state of all Managers."""
         now = self._clock()
-        return {"managers": [manager_document(manager, now) for manager in await self._store.managers()]}
+        return [manager_document(manager, now) for manager in await self._store.managers()]
+
+    async def _frames(self, job_id: str, only: Collection[int] | None) -> list[Document]:
+        return [frame_document(frame) for frame in await self._store.frames(job_id, only)]
 
 
 def _position(cursor: str | None) -> int | None:

@@ -1,0 +1,58 @@
+"""What a Manager fetches: the definitions of its jobs, and their tasks as a stream."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from flamenco_core.wire.manager_api import JobDefinition
+from flamenco_server.reading import NoSuchJob
+from flamenco_server.records import Job
+
+
+class ManagerJobStore(Protocol):
+    """Jobs and their definitions, on disk."""
+
+    async def job(self, job_id: str) -> Job:
+        """Return one job. Raises NoSuchJob."""
+
+    async def task_lines(self, job_id: str, after: int) -> bytes:
+        """Return some definitions of tasks behind an index, as JSON lines in their order; empty at the end."""
+
+
+async def job_for(store: ManagerJobStore, manager_id: str, job_id: str) -> JobDefinition:
+    """Return the definition of a job that was issued to this Manager, with what people ask of it now.
+
+    Raises NoSuchJob, also for the job of another Manager.
+    """
+    job = await _issued_job(store, manager_id, job_id)
+    return JobDefinition(
+        id=job.id,
+        name=job.name,
+        type=job.type,
+        priority=job.priority,
+        owner=job.owner,
+        created=job.created_at,
+        task_count=job.task_count,
+        settings=job.settings,
+        metadata=job.metadata,
+        files=job.files,
+        cancel_requested=job.cancel_requested,
+    )
+
+
+async def task_stream(store: ManagerJobStore, manager_id: str, job_id: str, after: int) -> AsyncIterator[bytes]:
+    """Return the tasks of a job behind an index, as JSON lines, some at a time. Raises NoSuchJob."""
+    await _issued_job(store, manager_id, job_id)
+    return _lines(store, job_id, after)
+
+
+async def _issued_job(store: ManagerJobStore, manager_id: str, job_id: str) -> Job:
+    job = await store.job(job_id)
+    if job.manager_id != manager_id:
+        raise NoSuchJob(job_id)
+    return job
+
+
+async def _lines(store: ManagerJobStore, job_id: str, after: int) -> AsyncIterator[bytes]:
+    while lines := await store.task_lines(job_id, after):
+        yield lines
+        after += lines.count(b"\n")

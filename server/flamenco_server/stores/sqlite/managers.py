@@ -1,0 +1,80 @@
+"""Managers and their links in SQLite."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import apsw
+
+from flamenco_core.wire.manager_api import NO_DIGEST, Hello
+from flamenco_core.wire.schema import rfc3339
+from flamenco_runtime.journal import Journal
+from flamenco_server.managers import Link, ManagerNameTaken
+from flamenco_server.stores.sqlite.issuing import issue_waiting
+from flamenco_server.stores.sqlite.orders import last_order
+from flamenco_server.stores.sqlite.rows import first
+
+
+class SqliteManagers:
+    """Implements ``ManagerStore``."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def add_manager(self, manager_id: str, name: str, token_sha256: str, now: datetime) -> None:
+        """Add a Manager. Raises ManagerNameTaken."""
+
+        def work(db: apsw.Connection) -> None:
+            if first(db.execute("SELECT id FROM managers WHERE name = ?", (name,))):
+                raise ManagerNameTaken(name)
+            db.execute(
+                "INSERT INTO managers (id, name, token_sha256, created_at) VALUES (?, ?, ?, ?)",
+                (manager_id, name, token_sha256, rfc3339(now)),
+            )
+
+        await self._journal.write(work)
+
+    async def link(self, manager_id: str) -> Link:
+        """Return the link with a Manager that exists."""
+        return await self._journal.read(lambda db: link_of(db, manager_id))
+
+    async def order_digest(self, manager_id: str, number: int) -> str | None:
+        """Return the digest of an order and all before it; that before the first for 0; None if never issued."""
+
+        def work(db: apsw.Connection) -> str | None:
+            row = first(
+                db.execute("SELECT digest FROM orders WHERE manager = ? AND number = ?", (manager_id, number)),
+            )
+            return str(row["digest"]) if row else None
+
+        return NO_DIGEST if number == 0 else await self._journal.read(work)
+
+    async def record_hello(self, manager_id: str, hello: Hello, now: datetime) -> Sequence[str]:
+        """Keep what a Manager says of itself, and issue to it the compiled jobs that wait for one."""
+
+        def work(db: apsw.Connection) -> Sequence[str]:
+            db.execute(
+                "UPDATE managers SET software = ?, platform = ?, feed = ?, last_seen = ?,"
+                " order_acknowledged = max(order_acknowledged, ?) WHERE id = ?",
+                (hello.software, hello.platform, hello.feed, rfc3339(now), hello.last_order, manager_id),
+            )
+            return issue_waiting(db, manager_id, now)
+
+        return await self._journal.write(work)
+
+
+def link_of(db: apsw.Connection, manager_id: str) -> Link:
+    """Read the link with a Manager that exists."""
+    row = first(db.execute("SELECT * FROM managers WHERE id = ?", (manager_id,)))
+    feed = first(db.execute("SELECT value FROM facts WHERE name = 'feed'"))
+    assert row is not None
+    assert feed is not None
+    return Link(
+        manager_id=manager_id,
+        manager_name=row["name"],
+        server_feed=feed["value"],
+        manager_feed=row["feed"],
+        last_order=last_order(db, manager_id)[0],
+        order_acknowledged=row["order_acknowledged"],
+        last_report=row["last_report"],
+        last_report_digest=row["last_report_sha256"],
+    )

@@ -1,0 +1,91 @@
+"""Thumbnails of frames, as their Managers send them: small JPEGs in a directory."""
+
+import asyncio
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from flamenco_core.errors import BadInput, NotFound
+from flamenco_core.identifiers import new_id
+from flamenco_server.blobs import sync_folder
+from flamenco_server.events import Change, EventBus
+
+LARGEST_BYTES = 256 * 1024
+JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+class NotAJpeg(BadInput):
+    """A thumbnail in another format."""
+
+    type = "not-a-jpeg"
+
+    def __init__(self) -> None:
+        super().__init__("A thumbnail must be a JPEG image.")
+
+
+class NoThumbnail(NotFound):
+    """None came for this frame, so far."""
+
+    type = "no-thumbnail"
+
+    def __init__(self, frame: int) -> None:
+        super().__init__(f"There is no thumbnail of frame {frame}, at least not yet.")
+
+
+class ThumbnailStore(Protocol):
+    """Notes of what thumbnails there are."""
+
+    async def check_job_of(self, manager_id: str, job_id: str) -> None:
+        """Check that a job belongs to the Manager. Raises NoSuchJob."""
+
+    async def note_thumbnail(self, job_id: str, frame: int, now: datetime) -> None:
+        """Note that a frame's thumbnail is on disk, as the job's newest."""
+
+
+class ThumbnailFolder:
+    """The images: ``JOB/FRAME.jpg``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def keep(self, job_id: str, frame: int, image: bytes) -> None:
+        """Write an image in place of the one before, durably."""
+        await asyncio.to_thread(_write, self._folder / job_id / f"{frame}.jpg", image)
+
+    async def file(self, job_id: str, frame: int) -> Path:
+        """Return the file of an image. Raises NoThumbnail."""
+        place = self._folder / job_id / f"{frame}.jpg"
+        if not await asyncio.to_thread(place.is_file):
+            raise NoThumbnail(frame)
+        return place
+
+
+async def receive_thumbnail(
+    store: ThumbnailStore,
+    folder: ThumbnailFolder,
+    bus: EventBus,
+    place: tuple[str, str, int],
+    image: bytes,
+    *,
+    now: datetime,
+) -> None:
+    """Keep the thumbnail of a frame; ``place`` is (Manager, job, frame). Raises NotAJpeg, NoSuchJob."""
+    manager_id, job_id, frame = place
+    if not image.startswith(JPEG_MAGIC):
+        raise NotAJpeg
+    await store.check_job_of(manager_id, job_id)
+    await folder.keep(job_id, frame, image)
+    await store.note_thumbnail(job_id, frame, now)
+    bus.publish([Change("frame", str(frame), job_id), Change("job", job_id)])
+
+
+def _write(place: Path, image: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = place.with_name(f".{new_id()}")
+    with draft.open("xb") as file:
+        file.write(image)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(place)
+    sync_folder(place.parent)
