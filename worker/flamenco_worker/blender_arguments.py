@@ -109,7 +109,7 @@ class CommandLine:
 
     actions: Sequence[Action]
     run_scripts: bool = False
-    threads: "int | None" = None
+    threads: int | None = None
     wants_version: bool = False
     wants_help: bool = False
 
@@ -133,7 +133,7 @@ def parse_arguments(arguments: Sequence[str]) -> CommandLine:
     )
 
 
-def frames_to_render(text: str, first: int, last: int) -> "list[int]":
+def frames_to_render(text: str, first: int, last: int) -> list[int]:
     """Resolve the value of ``-f`` in a scene of frames ``first`` to ``last``; frames stay in the order given.
 
     ``+2`` is the second frame after ``first``; ``-1`` is ``last``, ``-2`` the frame before it. Raises BadArguments.
@@ -229,7 +229,7 @@ def _check_number(option: str, least: int, most: int) -> Callable[[str], None]:
 
 
 _SWITCHES = frozenset(("--render-anim", "--enable-autoexec", "--disable-autoexec", "--version", "--help"))
-_VALUES: "dict[str, Callable[[str], None]]" = {
+_VALUES: dict[str, Callable[[str], None]] = {
     "--render-output": _check_anything,
     "--render-format": _check_format,
     "--use-extension": _check_switch,

@@ -182,7 +182,7 @@ class Blender:
     def _run_expression(self, code: str) -> None:
         self._run(code, "<blender string>", {})
 
-    def _run(self, source: "str | bytes", name: str, names: "dict[str, str]") -> None:
+    def _run(self, source: str | bytes, name: str, names: dict[str, str]) -> None:
         """Run a script as ``__main__``; its exceptions are printed, and end the program if an exit code is set."""
         ours = sys.modules["__main__"]
         main = types.ModuleType("__main__")
@@ -213,7 +213,7 @@ class Blender:
                 raise LaunchFailed(f"The add-on {name!r} could not be enabled.")
 
 
-def main(arguments: "list[str]") -> int:
+def main(arguments: list[str]) -> int:
     """Carry out a command line (without the program's name); returns the exit status."""
     # Rendering happens in C, where Python's own handlers would wait until the frame is done.
     for number in (signal.SIGTERM, signal.SIGINT):
