@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 from flamenco_server.web import words
 
@@ -40,12 +40,13 @@ def load_site() -> Site:
     sources = {name: entry.read_text(encoding="utf-8") for name, entry in _walk(package / "templates")}
     templates = Environment(
         loader=DictLoader(sources),
-        autoescape=select_autoescape(default=True, default_for_string=True),
+        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     templates.globals["words"] = words
+    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
     for name in sources:
         templates.get_template(name)
     return Site(templates, {name: _asset(name, entry.read_bytes()) for name, entry in _walk(package / "static")})

@@ -5,11 +5,13 @@ The words and shapes are those of ``ux.md``, "States". Every function takes the 
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
+
+import orjson
 
 Document = Mapping[str, Any]
 """An object of the public API as JSON: a job, a task, a frame, a Worker or a Manager."""
@@ -25,19 +27,19 @@ class Look:
 
 
 LOOKS: Mapping[str, Look] = {
-    "under-construction": Look("Preparing", "preparing", "idle"),
-    "queued": Look("Waiting", "waiting", "waiting"),
-    "active": Look("Running", "running", "running"),
     "completed": Look("Done", "done", "done"),
+    "active": Look("Running", "running", "running"),
     "soft-failed": Look("Retrying", "retrying", "retrying"),
     "failed": Look("Failed", "failed", "failed"),
+    "queued": Look("Waiting", "waiting", "waiting"),
+    "under-construction": Look("Preparing", "preparing", "idle"),
     "paused": Look("Paused", "paused", "paused"),
     "canceled": Look("Canceled", "canceled", "idle"),
     "pause-requested": Look("Pausing", "pausing", "paused"),
     "cancel-requested": Look("Canceling", "canceling", "idle"),
     "requeueing": Look("Requeueing", "requeueing", "waiting"),
 }
-"""Of jobs, tasks and frames, by status."""
+"""Of jobs, tasks and frames, by status, in the order in which they are counted."""
 
 WORKER_LOOKS: Mapping[str, Look] = {
     "starting": Look("Starting", "preparing", "waiting"),
@@ -52,15 +54,29 @@ WORKER_LOOKS: Mapping[str, Look] = {
 }
 """Of Workers, by what ``worker_state`` calls them."""
 
+REQUEST_WORDS = {"asleep": "going to sleep", "awake": "waking", "offline": "shutting down", "restart": "restarting"}
+"""What a Worker that is asked to change its status is about to do."""
+
+SUMMARY_WORDS = (
+    ("working", "running"),
+    ("awake", "free"),
+    ("unapproved", "awaiting approval"),
+    ("error", "not responding"),
+)
+"""What a summary of Workers counts."""
+
 UNKNOWN = Look("Unknown", "preparing", "idle")
 """A status that a newer Server speaks of."""
 
+MEASURING = "measuring…"
 MEASURING_STEPS = 3
 """Below so many completed steps no time left is told: the first ones load the scene, and mislead."""
 ESTIMATE_SPREAD = (0.85, 1.25)
 """A time left is told as a range: so much of the plain extrapolation, at least and at most."""
 BAR_LENGTH = 10_000
 """A whole bar, in the units that its parts are measured in."""
+LEAST_FAILED = 200
+"""How much of a bar a failure takes at least: one of a thousand tasks must be seen too."""
 ENDED = frozenset({"completed", "failed", "canceled"})
 
 _SECONDS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -91,22 +107,21 @@ def requested(thing: Document) -> str:
         return LOOKS["cancel-requested"].word.lower()
     wanted = thing.get("status_requested")
     if wanted and wanted != thing["status"]:
-        return {"asleep": "going to sleep", "awake": "waking", "offline": "shutting down"}.get(wanted, wanted)
+        return REQUEST_WORDS.get(wanted, str(wanted))
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The parts of a job's bar, each in ten-thousandths of its length; what they leave over is left to do."""
+    """The parts of a job's bar, each in ten-thousandths of its length; what they leave over is left to do.
 
+    ``percent`` is what is done, in whole per cent: 100 only when all is.
+    """
+
+    percent: int
     done: int
     running: int
     failed: int
-
-    @property
-    def percent(self) -> int:
-        """Whole per cent done; 100 only when all is."""
-        return self.done // 100
 
     @property
     def segments(self) -> list[tuple[str, int, int]]:
@@ -122,9 +137,10 @@ def bar(job: Document) -> Bar:
     """Measure a job's progress: steps for what is done, tasks for what runs or failed."""
     counts, tasks, steps = job["task_counts"], job["task_count"], job["steps_total"]
     done = _share(job["steps_completed"], steps) if steps else _share(counts.get("completed", 0), tasks)
-    failed = min(_share(counts.get("failed", 0), tasks), BAR_LENGTH - done)
-    running = min(_share(counts.get("active", 0), tasks), BAR_LENGTH - done - failed)
-    return Bar(done, running, failed)
+    failed = max(LEAST_FAILED, _share(counts["failed"], tasks)) if counts.get("failed") else 0
+    shown = min(done, BAR_LENGTH - failed)
+    running = min(_share(counts.get("active", 0), tasks), BAR_LENGTH - shown - failed)
+    return Bar(done * 100 // BAR_LENGTH, shown, running, failed)
 
 
 def _share(part: int, whole: int) -> int:
@@ -170,15 +186,23 @@ def took(thing: Document, now: datetime) -> str:
 
 
 def time_left(job: Document, now: datetime) -> str:
-    """Say how long a running job still needs, as a range; ``measuring…`` while too little is known."""
+    """Say how long a running job still needs, as a range; ``MEASURING`` while too little is known."""
     if job["status"] != "active" or not job["started_at"] or not job["steps_total"]:
         return ""
     done, total = job["steps_completed"], job["steps_total"]
     if done < MEASURING_STEPS:
-        return "measuring…"
+        return MEASURING
     left = (now - moment(job["started_at"])).total_seconds() * (total - done) / done
     least, most = (spread * left for spread in ESTIMATE_SPREAD)
-    return _range(least, most) + " left"
+    return _range(least, most)
+
+
+def time_note(job: Document, now: datetime) -> str:
+    """Say in a list how long a job still needs, else how long it took."""
+    left = time_left(job, now)
+    if left == MEASURING:
+        return left
+    return f"{left} left" if left else took(job, now)
 
 
 def _range(least: float, most: float) -> str:
@@ -245,3 +269,51 @@ def machine(worker: Document) -> str:
         parts.append(memory(hardware["memory_bytes"]))
     gpus = Counter(gpu["name"] for gpu in hardware.get("gpus") or ())
     return ", ".join(parts + [name if number == 1 else f"{number} × {name}" for name, number in gpus.items()])
+
+
+def doing(worker: Document) -> str:
+    """Say what a Worker is at: its task and job, or that it waits for work."""
+    task = worker["current_task"]
+    if task:
+        return f"{task['job_name']}: {task['name']}"
+    return "waits for work" if worker_state(worker) == "awake" else ""
+
+
+def workers_summary(workers: Sequence[Document]) -> str:
+    """Count Workers: ``3 running, 2 free, 1 awaits approval``."""
+    states = Counter(worker_state(worker) for worker in workers)
+    parts = [
+        ("working", "running"),
+        ("awake", "free"),
+        ("unapproved", "awaiting approval"),
+        ("error", "not responding"),
+    ]
+    return ", ".join(f"{states[state]} {word}" for state, word in parts if states[state])
+
+
+def task_activity(task: Document) -> str:
+    """Say what a task is at; of one that failed, why."""
+    if task["status"] in ("soft-failed", "failed") and task["failed_by"]:
+        return str(task["failed_by"][-1]["reason"])
+    return str(task["activity"])
+
+
+def caption(frame: Document) -> str:
+    """Describe the picture of a frame: ``Frame 24 · 1.2 s · node-3 · 1920 × 1080``."""
+    parts = [f"Frame {frame['frame']}"]
+    if frame["seconds"]:
+        parts.append(duration(frame["seconds"]))
+    if frame["worker_name"]:
+        parts.append(frame["worker_name"])
+    if frame["width"]:
+        parts.append(f"{frame['width']} × {frame['height']}")
+    return " · ".join(parts)
+
+
+def plain(value: object) -> str:
+    """Write the value of a setting: texts as they are, ``yes`` and ``no``, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return orjson.dumps(value).decode()
