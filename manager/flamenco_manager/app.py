@@ -1,0 +1,130 @@
+"""Where a Manager is put together, started and stopped."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import apsw
+import structlog
+from aiohttp import web
+
+from flamenco_core.errors import Unavailable
+from flamenco_core.identifiers import new_id
+from flamenco_manager import foreman as foremen
+from flamenco_manager.assignments import Assignments
+from flamenco_manager.blobs import Blobs
+from flamenco_manager.farm import Farm
+from flamenco_manager.foreman import Foreman
+from flamenco_manager.http.reading import reading_routes
+from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
+from flamenco_manager.http.worker_errors import worker_errors
+from flamenco_manager.job_arrival import Arrivals
+from flamenco_manager.link_file import token_for
+from flamenco_manager.orders import Orders
+from flamenco_manager.preview_intake import PreviewIntake
+from flamenco_manager.previews import Previews
+from flamenco_manager.registration import Gate
+from flamenco_manager.server_client import ServerClient
+from flamenco_manager.server_link import Introduction, ServerLink
+from flamenco_manager.settings import Settings
+from flamenco_manager.stores.arrivals import SLICE_TASKS, ArrivalStore
+from flamenco_manager.stores.farm_store import FarmStore
+from flamenco_manager.stores.outbox import Outbox, prepare_link
+from flamenco_manager.task_logs import TaskLogs
+from flamenco_manager.task_updates import TaskUpdates
+from flamenco_manager.uploads import Uploads
+from flamenco_manager.variables import predefined
+from flamenco_runtime.clock import Clock, utc_now
+from flamenco_runtime.http_client import TIMEOUT
+from flamenco_runtime.journal import Journal
+from flamenco_runtime.migrations import migrate
+from flamenco_runtime.problems import problems
+from flamenco_runtime.service import listening
+
+log = structlog.get_logger()
+
+LARGEST_BODY_BYTES = 32 * 1024 * 1024
+"""aiohttp's own limit, above those of the routes."""
+
+
+async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+    """Run a Manager until ``stop`` is set; ``ready`` is called with its URL once it answers."""
+    async with build_app(settings) as app, listening(app, settings.listen) as address:
+        ready(address.url)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def build_app(
+    settings: Settings, clock: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
+) -> AsyncIterator[web.Application]:
+    """Build the service: its store, the farm as it was, and the loops beside the HTTP side."""
+    token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    journal = await Journal.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
+    logs = TaskLogs(settings.data / "task-logs")
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=TIMEOUT) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            server = ServerClient(session, settings.server, token)
+            foreman = await _opened_farm(settings, FarmStore(journal), clock, monotonic)
+            app, link = _assembled(settings, journal, foreman, logs, server)
+            loops = [
+                group.create_task(loop) for loop in (foreman.tick_for_ever(), link.run(), _raise_when_failed(failed))
+            ]
+            yield app
+            for loop in loops:
+                loop.cancel()
+    finally:
+        logs.close()
+        await journal.close()
+
+
+async def _opened_farm(settings: Settings, store: FarmStore, clock: Clock, monotonic: Callable[[], float]) -> Foreman:
+    farm = Farm(settings.policy, changes_so_far=await store.last_change())
+    foreman = Foreman(farm, store, clock, monotonic)
+    foremen.restore(farm, await store.load(farm, foreman.now()), foreman.now())
+    await foreman.settle()
+    return foreman
+
+
+def _assembled(
+    settings: Settings, journal: Journal, foreman: Foreman, logs: TaskLogs, server: ServerClient
+) -> tuple[web.Application, ServerLink]:
+    store, arrivals_store, outbox = FarmStore(journal), ArrivalStore(journal), Outbox(journal)
+    previews, jobs_folder = Previews(settings.data / "previews"), settings.data / "jobs"
+    uploads = Uploads(outbox, logs, previews)
+    blobs = Blobs(settings.data / "blobs")
+    arrivals = Arrivals(foreman, arrivals_store, store, outbox, blobs, jobs_folder, SLICE_TASKS)
+    orders = Orders(foreman, outbox, arrivals_store, arrivals, uploads.follow)
+    introduction = Introduction(settings.name, str(jobs_folder))
+    link = ServerLink(server, outbox, introduction, orders, arrivals, uploads, lambda: foreman.now().wall)
+    foreman.on_change = link.note
+    use = WorkerUseCases(
+        foreman=foreman,
+        gate=Gate(foreman, registration_token=settings.registration_token, approves_all=settings.approve == "all"),
+        assignments=Assignments(arrivals_store, store, predefined(str(jobs_folder)), settings.policy),
+        updates=TaskUpdates(foreman, store, logs, outbox),
+        previews=PreviewIntake(outbox, previews, uploads),
+    )
+    app = web.Application(middlewares=[problems, worker_errors], client_max_size=LARGEST_BODY_BYTES)
+    app.add_routes([*reading_routes(settings.name), *worker_routes(use)])
+    return app, link
+
+
+def _prepare(connection: apsw.Connection) -> None:
+    migrate(connection, "flamenco_manager.stores.migrations")
+    prepare_link(connection, new_id())
+
+
+async def _raise_when_failed(failed: "asyncio.Future[None]") -> None:
+    """End the service when the store had to stop: memory may be ahead of the disk, and a restart puts that right."""
+    try:
+        await failed
+    except Exception as error:
+        log.error("the store cannot be written; stopping", error=str(error))
+        raise Unavailable(f"The Manager's store cannot be written: {error}.") from error

@@ -1,0 +1,163 @@
+"""The farm in memory, and what changed in it. Pure: no I/O, no clock, no randomness.
+
+The rules are in the modules beside it (``attempts``, ``job_rules``, ``worker_rules``, ``leases``); each of their
+functions changes the farm in one step. Whoever calls one then takes the ``Changes``: what must be stored in one
+transaction, what the Server is to hear, and who waits for something that may have come.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import chain
+from math import ceil
+
+from flamenco_core.errors import NotFound
+from flamenco_core.statuses import TaskStatus, WorkerStatus
+from flamenco_core.wire.worker_api import SavedFrame
+from flamenco_manager.model import Job, Policy, Task, Worker
+from flamenco_manager.scheduler import Scheduler
+from flamenco_manager.task_rules import set_status
+
+
+class NoSuchWorker(NotFound):
+    """No Worker has this id."""
+
+    type = "no-such-worker"
+
+
+@dataclass
+class Changes:
+    """What one step changed.
+
+    ``number`` rises with every step that changed anything; it is the ``rev`` of all that changed. ``touched_workers``
+    have a reason to look again: their attempt ended, or they are asked to be something else. ``new_work`` is how many
+    waiting Workers could find a task now that did not before. ``is_urgent``: the Server wants to hear of it at once.
+    """
+
+    number: int = 0
+    jobs: dict[str, Job] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    frames: list[tuple[Task, int, SavedFrame]] = field(default_factory=list)
+    ended_attempts: list[tuple[Task, int]] = field(default_factory=list)
+    touched_workers: set[str] = field(default_factory=set)
+    new_work: int = 0
+    is_urgent: bool = False
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to store."""
+        return bool(self.jobs or self.tasks or self.workers or self.frames or self.ended_attempts)
+
+
+class Farm:
+    """Jobs, tasks and Workers by id, and the scheduler over them."""
+
+    def __init__(self, policy: Policy, *, changes_so_far: int = 0) -> None:
+        self.policy = policy
+        self.jobs: dict[str, Job] = {}
+        self.tasks: dict[str, Task] = {}
+        self.workers: dict[str, Worker] = {}
+        self.scheduler = Scheduler()
+        self.started_s = 0.0
+        self.ticked_s = 0.0
+        self._wake_times: list[int] = []
+        self._wakes: dict[int, int] = {}
+        self._number = changes_so_far
+        self._changes = Changes()
+
+    def worker(self, worker_id: str) -> Worker:
+        """Return one Worker. Raises NoSuchWorker."""
+        try:
+            return self.workers[worker_id]
+        except KeyError:
+            raise NoSuchWorker(f"This Manager knows no Worker {worker_id}.") from None
+
+    def job_changed(self, job: Job) -> None:
+        """Note that a job must be stored and reported."""
+        self._changes.jobs[job.id] = job
+
+    def task_changed(self, task: Task) -> None:
+        """Note that a task must be stored and reported; its job's counts or steps may have changed with it."""
+        self._changes.tasks[task.id] = task
+
+    def worker_changed(self, worker: Worker) -> None:
+        """Note that a Worker must be stored and reported."""
+        self._changes.workers[worker.id] = worker
+
+    def frame_saved(self, task: Task, attempt: int, frame: SavedFrame) -> None:
+        """Note that an attempt saved a frame."""
+        self._changes.frames.append((task, attempt, frame))
+
+    def attempt_ended(self, task: Task) -> None:
+        """Note that the task's present attempt is over, whatever became of it."""
+        self._changes.ended_attempts.append((task, task.attempt))
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Note that something began or ended, of which the Server wants to hear at once."""
+        self._changes.is_urgent = True
+
+    def touch_worker(self, worker: Worker) -> None:
+        """Note that there is something to tell a Worker that waits."""
+        self._changes.touched_workers.add(worker.id)
+
+    def offer_work(self, *, workers: int) -> None:
+        """Note that so many waiting Workers could find something now."""
+        self._changes.new_work += workers
+
+    def move(self, task: Task, status: TaskStatus) -> None:
+        """Change a task's status; what became runnable by that is listed for hand-out."""
+        self.list_runnable(set_status(task, status))
+        self.task_changed(task)
+        self.job_changed(task.job)
+
+    def list_runnable(self, tasks: Iterable[Task]) -> None:
+        """List tasks that became runnable."""
+        for task in tasks:
+            self.scheduler.add(task)
+            self._changes.new_work += 1
+
+    def wake_at(self, moment_s: float) -> None:
+        """Let one more waiting Worker look for work from this time (monotonic, rounded up to a second) on."""
+        second = ceil(moment_s)
+        if second not in self._wakes:
+            heappush(self._wake_times, second)
+        self._wakes[second] = self._wakes.get(second, 0) + 1
+
+    def wake_due(self, now_s: float) -> None:
+        """Let those look whose time has come."""
+        while self._wake_times and self._wake_times[0] <= now_s:
+            self._changes.new_work += self._wakes.pop(heappop(self._wake_times))
+
+    def awake_workers(self, task_type: str) -> Iterable[Worker]:
+        """Yield the Workers that are awake and take tasks of this type."""
+        return (
+            worker
+            for worker in self.workers.values()
+            if worker.status is WorkerStatus.AWAKE and worker.is_approved and task_type in worker.task_types
+        )
+
+    def forget(self, job: Job) -> None:
+        """Let an ended job leave memory; call it once that it ended is on disk."""
+        del self.jobs[job.id]
+        for task in job.tasks:
+            del self.tasks[task.id]
+        for worker in self.workers.values():
+            if worker.lost_task is not None and worker.lost_task.job is job:
+                worker.lost_task = None
+
+    def take_changes(self) -> Changes:
+        """Return what changed since the last call, numbered; what changed carries the number as its ``rev``."""
+        changes, self._changes = self._changes, Changes()
+        if not changes:
+            return changes
+        self._number += 1
+        changes.number = self._number
+        everything: tuple[Iterable[Job | Task | Worker], ...] = (
+            changes.jobs.values(),
+            changes.tasks.values(),
+            changes.workers.values(),
+        )
+        for changed in chain.from_iterable(everything):
+            changed.rev = self._number
+        return changes

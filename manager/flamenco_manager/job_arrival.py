@@ -1,0 +1,238 @@
+"""How a submitted job comes in: its definition, its tasks as a stream, its files; only then can it run.
+
+Each step is stored before the next, so that it goes on after a restart where it stopped.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from flamenco_core.errors import BadInput, FlamencoError, NotFound, Unavailable
+from flamenco_core.frames import BadFrames, parse_frames
+from flamenco_core.identifiers import task_id
+from flamenco_core.statuses import JobStatus
+from flamenco_core.wire.manager_api import JobDefinition, JobFile, TaskDefinition
+from flamenco_core.wire.schema import LARGEST_INTEGER
+from flamenco_manager import checkout, job_rules
+from flamenco_manager.blobs import Blobs
+from flamenco_manager.foreman import Foreman
+from flamenco_manager.model import Job, Moment, Task, Worker
+from flamenco_manager.stores.farm_store import Also
+from flamenco_runtime.http_client import pauses
+
+log = structlog.get_logger()
+
+AT_ONCE = 4
+"""So many jobs come in side by side; a small one need not wait for a huge one."""
+MOST_TASKS = 1_000_000
+
+
+class BadJob(BadInput):
+    """The job cannot run, whoever tries; the message says why."""
+
+    type = "bad-job"
+
+
+class Source(Protocol):
+    """Where jobs come from."""
+
+    async def job(self, job_id: str) -> JobDefinition:
+        """Fetch a job's definition. Raises NotFound when it is gone."""
+
+    def tasks(self, job_id: str, first: int) -> AsyncIterator[TaskDefinition]:
+        """Stream a job's tasks from an index on."""
+
+    def blob(self, sha256: str) -> AsyncIterator[bytes]:
+        """Stream the contents of a file. Raises NotFound when it is gone."""
+
+
+class Store(Protocol):
+    """Where what has come is kept."""
+
+    async def definition(self, job: Job) -> JobDefinition | None:
+        """Return the definition that was fetched of a job."""
+
+    async def keep_definition(self, job: Job, definition: JobDefinition) -> None:
+        """Store the definition of a job."""
+
+    async def tasks_stored(self, job: Job) -> int:
+        """Return how many of a job's tasks are here."""
+
+    async def keep_tasks(self, job: Job, tasks: Sequence[TaskDefinition]) -> None:
+        """Store the next tasks of a job: a whole slice, or its last tasks."""
+
+
+class TaskStore(Protocol):
+    """Where a job's tasks are read from, once they are all there."""
+
+    async def tasks_of(self, job: Job, workers: "dict[str, Worker]", now: Moment) -> list[Task]:
+        """Read all tasks of a job, in order."""
+
+
+class Results(Protocol):
+    """Where it is noted what became of the order that submitted a job."""
+
+    def submission_result(self, job: str, result: str, why: str = "") -> Also:
+        """Make the part of a transaction that notes it."""
+
+
+class Arrivals:
+    """Brings in every job that is under construction."""
+
+    def __init__(
+        self,
+        foreman: Foreman,
+        store: Store,
+        tasks: TaskStore,
+        results: Results,
+        blobs: Blobs,
+        jobs_folder: Path,
+        slice_tasks: int,
+    ) -> None:
+        self._foreman = foreman
+        self._store = store
+        self._tasks = tasks
+        self._results = results
+        self._blobs = blobs
+        self._jobs_folder = jobs_folder
+        self._slice_tasks = slice_tasks
+        self._waiting: asyncio.Queue[Job] = asyncio.Queue()
+
+    def begin(self, job: Job) -> None:
+        """Bring in a job as soon as there is room."""
+        self._waiting.put_nowait(job)
+
+    async def run(self, source: Source) -> None:
+        """Bring jobs in for ever; those that were under construction at the start first."""
+        for job in self._foreman.farm.jobs.values():
+            if job.status is JobStatus.UNDER_CONSTRUCTION:
+                self.begin(job)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(self._bring_in_for_ever(source))
+
+    async def _bring_in_for_ever(self, source: Source) -> None:
+        while True:
+            job = await self._waiting.get()
+            for pause_s in pauses():
+                try:
+                    await self._bring_in(source, job)
+                    break
+                except (Unavailable, OSError) as error:
+                    log.warning("job cannot be fetched yet", job=job.id, error=str(error))
+                    await self._say(job, f"Fetching the job does not work yet: {error}")
+                    await asyncio.sleep(pause_s)
+
+    async def _bring_in(self, source: Source, job: Job) -> None:
+        """Take a job as far as it goes. Raises Unavailable and OSError for what may work later."""
+        try:
+            if _is_over(job):
+                await self._start(job)
+                return
+            definition = await self._definition(source, job)
+            await self._fetch_tasks(source, job, definition)
+            await self._fetch_files(source, job, definition.files)
+            if not _is_over(job):
+                await self._lay_out(job, definition.files)
+            await self._start(job)
+        except Unavailable:
+            raise
+        except NotFound:
+            await self._give_up(job, "dropped", "The job is gone from the Server.")
+            return
+        except FlamencoError as error:
+            await self._give_up(job, "done", str(error))
+
+    async def _start(self, job: Job) -> None:
+        farm = self._foreman.farm
+        tasks = [] if _is_over(job) else await self._tasks.tasks_of(job, farm.workers, self._foreman.now())
+        if not _is_over(job):
+            job_rules.start(farm, job, tasks, self._foreman.now())
+            log.info("job ready", job=job.id, tasks=len(tasks))
+        await self._foreman.settle(also=self._results.submission_result(job.id, "done"))
+
+    async def _definition(self, source: Source, job: Job) -> JobDefinition:
+        definition = await self._store.definition(job)
+        if definition is None:
+            definition = await source.job(job.id)
+            checkout.check_manifest(definition.files)
+            await self._store.keep_definition(job, definition)
+        if not _is_over(job):
+            job_rules.define(self._foreman.farm, job, definition)
+            if definition.cancel_requested:
+                job_rules.cancel(self._foreman.farm, job, self._foreman.now())
+        await self._foreman.settle()
+        return definition
+
+    async def _fetch_tasks(self, source: Source, job: Job, definition: JobDefinition) -> None:
+        stored = await self._store.tasks_stored(job)
+        if stored >= definition.task_count or _is_over(job):
+            return
+        batch: list[TaskDefinition] = []
+        async for task in source.tasks(job.id, stored):
+            _check_task(job, definition, task, stored + len(batch))
+            batch.append(task)
+            if len(batch) == self._slice_tasks:
+                await self._store.keep_tasks(job, batch)
+                stored, batch = stored + len(batch), []
+                await self._say(job, f"Fetching tasks: {stored} of {definition.task_count}")
+            if _is_over(job):
+                return
+        if stored + len(batch) < definition.task_count:
+            raise Unavailable(f"only {stored + len(batch)} of {definition.task_count} tasks came.")
+        if batch:
+            await self._store.keep_tasks(job, batch)
+
+    async def _fetch_files(self, source: Source, job: Job, files: Sequence[JobFile]) -> None:
+        wanted = list(dict.fromkeys(file.sha256 for file in files))
+        for number, sha256 in enumerate(wanted, start=1):
+            if _is_over(job):
+                return
+            if await self._blobs.has(sha256):
+                continue
+            await self._say(job, f"Fetching files: {number} of {len(wanted)}")
+            try:
+                await self._blobs.keep(sha256, source.blob(sha256))
+            except NotFound as error:
+                names = [file.path for file in files if file.sha256 == sha256]
+                raise BadJob(f"The Server does not have the file {names[0]!r}; submit the job again.") from error
+
+    async def _lay_out(self, job: Job, files: Sequence[JobFile]) -> None:
+        await self._say(job, "Laying out the files")
+        await asyncio.to_thread(checkout.lay_out, self._jobs_folder / job.id, files, self._blobs)
+
+    async def _give_up(self, job: Job, result: str, why: str) -> None:
+        log.warning("job dropped", job=job.id, why=why)
+        if not _is_over(job):
+            job_rules.fail_before_start(self._foreman.farm, job, why, self._foreman.now())
+        await self._foreman.settle(also=self._results.submission_result(job.id, result, why))
+
+    async def _say(self, job: Job, activity: str) -> None:
+        if not _is_over(job):
+            job_rules.say(self._foreman.farm, job, activity)
+            await self._foreman.settle()
+
+
+def _is_over(job: Job) -> bool:
+    """Tell whether somebody cancelled the job meanwhile."""
+    return job.status.is_ended
+
+
+def _check_task(job: Job, definition: JobDefinition, task: TaskDefinition, index: int) -> None:
+    """Refuse what would break the farm's own order. Raises BadJob."""
+    if task.index != index or index >= min(definition.task_count, MOST_TASKS):
+        raise BadJob(f"The Server sent task {task.index} of {definition.task_count} where task {index} was due.")
+    if task.id != task_id(job.id, index):
+        raise BadJob(f"Task {index} has the id {task.id}; it should be {task_id(job.id, index)}.")
+    if any(dependency >= index for dependency in task.depends_on):
+        raise BadJob(f"Task {index} ({task.name!r}) waits for a task that comes after it.")
+    if task.steps_total > LARGEST_INTEGER:
+        raise BadJob(f"Task {index} ({task.name!r}) has more steps than can be counted.")
+    try:
+        if task.frames is not None:
+            parse_frames(task.frames)
+    except BadFrames as error:
+        raise BadJob(f"Task {index} ({task.name!r}) has bad frames: {error}") from error

@@ -1,0 +1,63 @@
+"""Taking in Workers: who they are, whether they need a person's approval, and how they prove it later."""
+
+import hashlib
+from hmac import compare_digest
+
+from flamenco_core.errors import BadInput, Forbidden
+from flamenco_core.identifiers import new_id
+from flamenco_core.wire.worker_api import RegisteredWorker, WorkerRegistration
+from flamenco_manager import worker_rules
+from flamenco_manager.foreman import Foreman
+from flamenco_manager.model import Worker
+
+MOST_SECRET_BYTES = 72
+"""What Flamenco 3 takes at most, so that a Worker can be moved between the two."""
+
+
+class UnknownWorker(Forbidden):
+    """Credentials that fit no Worker."""
+
+    type = "unknown-worker"
+
+
+class Gate:
+    """Lets Workers in."""
+
+    def __init__(self, foreman: Foreman, *, registration_token: str | None, approves_all: bool) -> None:
+        self._foreman = foreman
+        self._token = registration_token
+        self._approves_all = approves_all
+
+    async def register(
+        self, registration: WorkerRegistration, *, address: str, is_this_machine: bool, token: str | None
+    ) -> RegisteredWorker:
+        """Take in a Worker, or one of ours again that had been here. Raises BadInput."""
+        secret = registration.secret.encode()
+        if len(secret) > MOST_SECRET_BYTES:
+            raise BadInput("secret has more than 72 bytes.", {"secret": "Longer than 72 bytes."})
+        farm, digest = self._foreman.farm, hashlib.sha256(secret).digest()
+        worker = worker_rules.returning(farm, registration, digest)
+        if worker is None:
+            worker = Worker(new_id(), digest, registration.name, registration.platform, address, ())
+        worker.address = address
+        is_approved = self._approves_all or is_this_machine or self._fits(token)
+        worker_rules.register(farm, worker, registration, self._foreman.now(), is_approved=is_approved)
+        await self._foreman.settle()
+        return RegisteredWorker(
+            uuid=worker.id,
+            name=worker.name,
+            address=worker.address,
+            platform=worker.platform,
+            supported_task_types=registration.supported_task_types,
+        )
+
+    def recognise(self, worker_id: str, secret: str) -> Worker:
+        """Return the Worker with these credentials. Raises UnknownWorker."""
+        worker = self._foreman.farm.workers.get(worker_id.lower())
+        digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+        if worker is None or not compare_digest(worker.secret_sha256, digest):
+            raise UnknownWorker("Unknown Worker, or wrong secret: register again.")
+        return worker
+
+    def _fits(self, token: str | None) -> bool:
+        return self._token is not None and token is not None and compare_digest(self._token.encode(), token.encode())

@@ -1,0 +1,55 @@
+"""The settings of a Manager."""
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from flamenco_core.errors import BadInput
+from flamenco_manager.model import Policy
+from flamenco_runtime.settings import Address, setting
+
+APPROVALS = ("token", "all")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a Manager can be told: file, ``FLAMENCO_MANAGER_*``, command line."""
+
+    server: str = setting("http://127.0.0.1:8000", "URL of the Server")
+    data: Path = setting(user_data_path("flamenco") / "manager", "folder of everything that the Manager keeps")
+    listen: Address = setting(Address("127.0.0.1", 8080), "where Workers find it, HOST:PORT")
+    name: str = setting(platform.node() or "manager", "name that people see")
+    token: str | None = setting(None, "token from `flamenco server add-manager`; kept in DATA/link.json after that")
+    registration_token: str | None = setting(None, "a Worker that brings this token needs no approval")
+    approve: str = setting("token", "who needs no approval: token (this machine, or the registration token) or all")
+    worker_timeout_s: float = setting(60.0, "seconds of silence until the task of a Worker is given to others")
+    idle_worker_timeout_s: float = setting(180.0, "seconds of silence until a Worker without a task counts as gone")
+    starting_worker_timeout_s: float = setting(180.0, "seconds of silence allowed until a Worker has begun its task")
+    task_timeout_s: float = setting(600.0, "seconds without a word about a task until its attempt counts as failed")
+    failed_attempts: int = setting(3, "failed attempts until a task is failed")
+    lost_attempts: int = setting(3, "attempts whose Worker disappeared until a task is failed")
+    job_failed_tasks: int = setting(3, "a job fails when so many of its tasks failed ...")
+    job_failed_percent: float = setting(10.0, "... and at least so many percent of them")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant. Raises BadInput."""
+        if self.approve not in APPROVALS:
+            raise BadInput(f"approve cannot be {self.approve!r}: write one of {', '.join(APPROVALS)}.")
+        if not self.server.startswith(("http://", "https://")):
+            raise BadInput(f"server cannot be {self.server!r}: write its URL, for example http://127.0.0.1:8000.")
+
+    @property
+    def policy(self) -> Policy:
+        """The farm's rules among the settings."""
+        return Policy(
+            worker_timeout_s=self.worker_timeout_s,
+            idle_worker_timeout_s=self.idle_worker_timeout_s,
+            starting_worker_timeout_s=self.starting_worker_timeout_s,
+            task_timeout_s=self.task_timeout_s,
+            failed_attempts=self.failed_attempts,
+            lost_attempts=self.lost_attempts,
+            job_failed_tasks=self.job_failed_tasks,
+            job_failed_share=self.job_failed_percent / 100,
+        )

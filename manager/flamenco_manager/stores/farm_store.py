@@ -1,0 +1,203 @@
+"""The farm on disk: every step's changes in one transaction, and the whole farm back after a restart."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from flamenco_core.wire.worker_api import SavedFrame
+from flamenco_manager.farm import Changes, Farm
+from flamenco_manager.model import Job, Moment, Task, Worker
+from flamenco_manager.stores import rows
+from flamenco_runtime.journal import Journal
+
+Also = Callable[[apsw.Connection], None]
+
+LONGEST_WAIT_S = 120.0
+"""No retry or mark is further away than this after a restart, whatever the clock did in between."""
+
+_SAVE_WORKER = (
+    f"INSERT OR REPLACE INTO workers ({rows.WORKER_COLUMNS}, unreported) "  # noqa: S608 (constants)
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+)
+_SAVE_JOB = """
+INSERT INTO jobs (id, key, status, activity, is_cancelled, counts, steps_completed, steps_total, started_at,
+                  finished_at, rev, unreported)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+ON CONFLICT (key) DO UPDATE SET
+    status = excluded.status, activity = excluded.activity, is_cancelled = excluded.is_cancelled,
+    counts = excluded.counts, steps_completed = excluded.steps_completed, steps_total = excluded.steps_total,
+    started_at = excluded.started_at, finished_at = excluded.finished_at, rev = excluded.rev, unreported = 1
+"""
+_SAVE_TASK = """
+UPDATE tasks SET status = ?, attempt = ?, worker = ?, is_held = ?, has_begun = ?, seq = ?, activity = ?,
+    steps_completed = ?, lost = ?, failed_by = ?, retry_at = ?, marks = ?, failed_with_job = ?, result = ?,
+    started_at = ?, finished_at = ?, rev = ?, unreported = 1
+WHERE key = ?
+"""
+_SAVE_ATTEMPT = """
+INSERT INTO attempts (task, attempt, worker, seq) VALUES (?, ?, ?, ?)
+ON CONFLICT (task, attempt) DO UPDATE SET seq = excluded.seq
+"""
+_SAVE_FRAME = """
+INSERT OR REPLACE INTO frames (task, frame, layer, attempt, path, size_bytes, sha256, width, height, seconds, rev,
+                               unreported)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PastAttempt:
+    """What the store knows of an attempt: of which task and job, by whom, and how far it was heard of."""
+
+    job: str
+    task_key: int
+    attempt: int
+    seq: int
+    task_status: str
+    is_newest: bool
+    """No later attempt was handed out."""
+
+
+class FarmStore:
+    """Keeps the farm in SQLite. Reads see what is committed."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def save(self, changes: Changes, now: Moment, also: Also | None = None) -> "asyncio.Future[None]":
+        """Store what a step changed, and what ``also`` writes, in one transaction; the future waits for the disk."""
+        work = _saving(changes, now, also)
+        return self._journal.write(work)
+
+    async def last_change(self) -> int:
+        """Return the number of the last change that was stored."""
+        return await self._journal.read(lambda connection: int(connection.execute("SELECT changes FROM link").get))
+
+    async def load(self, farm: Farm, now: Moment) -> list[tuple[Job, list[Task]]]:
+        """Read Workers into the farm, and return its unfinished jobs with their tasks.
+
+        A job whose tasks are not all here yet comes without any. Times of waiting go on from where they were.
+        """
+        return await self._journal.read(lambda connection: _load(connection, farm, now))
+
+    async def tasks_of(self, job: Job, workers: Mapping[str, Worker], now: Moment) -> list[Task]:
+        """Read all tasks of a job, in order."""
+        return await self._journal.read(lambda connection: _tasks(connection, job, workers, now))
+
+    async def frames_done(self, task: Task) -> list[SavedFrame]:
+        """Return what attempts of a task have saved."""
+        query = "SELECT frame, layer, path, size_bytes, sha256, width, height, seconds FROM frames WHERE task = ?"
+        return await self._journal.read(
+            lambda connection: [rows.frame_of(row) for row in connection.execute(query, (task.key,))]
+        )
+
+    async def past_attempt(self, task_id: str, worker_id: str, attempt: int | None) -> PastAttempt | None:
+        """Find an attempt that a Worker made (its last one, if ``attempt`` is None)."""
+        return await self._journal.read(lambda connection: _past_attempt(connection, task_id, worker_id, attempt))
+
+    async def has_task(self, task_id: str) -> bool:
+        """Tell whether there is such a task, also in a job that has ended."""
+        query = "SELECT 1 FROM tasks WHERE id = ?"
+        return await self._journal.read(
+            lambda connection: connection.execute(query, (rows.id_bytes(task_id),)).get is not None
+        )
+
+    def save_late_frames(self, past: PastAttempt, frames: Sequence[SavedFrame]) -> "asyncio.Future[None]":
+        """Store frames that an attempt had saved, of which it tells after its job has left memory."""
+
+        def work(connection: apsw.Connection) -> None:
+            rev = connection.execute("SELECT changes FROM link").get
+            connection.executemany(
+                _SAVE_FRAME, [rows.frame_row(past.task_key, past.attempt, frame, rev) for frame in frames]
+            )
+
+        return self._journal.write(work)
+
+
+def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
+    workers = [rows.worker_row(worker) for worker in changes.workers.values()]
+    jobs = [rows.job_row(job) for job in changes.jobs.values()]
+    tasks = [rows.task_row(task, now) for task in changes.tasks.values()]
+    attempts = [
+        (task.key, task.attempt, rows.id_bytes(task.worker.id), task.seq)
+        for task in changes.tasks.values()
+        if task.worker is not None
+    ]
+    frames = [rows.frame_row(task.key, attempt, frame, changes.number) for task, attempt, frame in changes.frames]
+    ended = [(task.key, attempt) for task, attempt in changes.ended_attempts]
+
+    def work(connection: apsw.Connection) -> None:
+        for statement, bindings in (
+            (_SAVE_WORKER, workers),
+            (_SAVE_JOB, jobs),
+            (_SAVE_TASK, tasks),
+            (_SAVE_ATTEMPT, attempts),
+            (_SAVE_FRAME, frames),
+            ("INSERT OR IGNORE INTO log_uploads (task, attempt) VALUES (?, ?)", ended),
+        ):
+            if bindings:
+                connection.executemany(statement, bindings)
+        if changes.number:
+            connection.execute("UPDATE link SET changes = ?", (changes.number,))
+        if also is not None:
+            also(connection)
+
+    return work
+
+
+def _load(connection: apsw.Connection, farm: Farm, now: Moment) -> list[tuple[Job, list[Task]]]:
+    workers: dict[str, Worker] = {}
+    lost: dict[int, Worker] = {}
+    for row in connection.execute(f"SELECT {rows.WORKER_COLUMNS} FROM workers"):  # noqa: S608 (constants)
+        worker = rows.worker_of(row, now)
+        workers[worker.id] = worker
+        if row[8] is not None:
+            lost[row[8]] = worker
+    farm.workers.update(workers)
+    query = f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE status NOT IN ('completed', 'failed', 'canceled')"  # noqa: S608
+    jobs = [rows.job_of(row) for row in connection.execute(query).fetchall()]
+    loaded = [(job, _tasks(connection, job, workers, now)) for job in jobs]
+    for _, tasks in loaded:
+        for task in tasks:
+            if task.key in lost:
+                lost[task.key].lost_task = task
+    return loaded
+
+
+def _tasks(connection: apsw.Connection, job: Job, workers: Mapping[str, Worker], now: Moment) -> list[Task]:
+    keys = (rows.task_key(job.key, 0), rows.task_key(job.key + 1, 0))
+    query = f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608
+    tasks = [rows.task_of(row, job, workers, now) for row in connection.execute(query, keys)]
+    for task in tasks:
+        task.retry_at_s = min(task.retry_at_s, now.monotonic_s + LONGEST_WAIT_S)
+        task.marks = {
+            worker: min(until_s, now.monotonic_s + LONGEST_WAIT_S) for worker, until_s in (task.marks or {}).items()
+        } or None
+        if task.is_held and task.worker is not None:
+            task.worker.task = task
+    saved = "SELECT task, frame FROM frames WHERE task >= ? AND task < ?"
+    first = rows.task_key(job.key, 0)
+    for key, frame in connection.execute(saved, keys):
+        task = tasks[key - first]
+        task.saved_frames = task.saved_frames or set()
+        task.saved_frames.add(frame)
+    return tasks
+
+
+def _past_attempt(connection: apsw.Connection, task_id: str, worker_id: str, attempt: int | None) -> PastAttempt | None:
+    query = """
+    SELECT jobs.id, tasks.key, attempts.attempt, attempts.seq, tasks.status, attempts.attempt = tasks.attempt
+    FROM tasks JOIN attempts ON attempts.task = tasks.key JOIN jobs ON jobs.key = tasks.key >> 20
+    WHERE tasks.id = :task AND attempts.worker = :worker AND (:attempt IS NULL OR attempts.attempt = :attempt)
+    ORDER BY attempts.attempt DESC LIMIT 1
+    """
+    bindings = {"task": rows.id_bytes(task_id), "worker": rows.id_bytes(worker_id), "attempt": attempt}
+    with contextlib.closing(connection.execute(query, bindings)) as found:
+        row = found.fetchone()
+    if row is None:
+        return None
+    job, key, number, seq, status, is_newest = row
+    return PastAttempt(rows.id_text(job), key, number, seq, status, bool(is_newest))

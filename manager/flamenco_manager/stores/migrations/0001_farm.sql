@@ -1,0 +1,144 @@
+-- Times are seconds since 1970 in UTC. Ids are the 16 bytes of a UUID. `unreported` is 1 until a report holds the row.
+
+-- One row: how far the Manager and its Server have come with each other (manager-api.md).
+CREATE TABLE link (
+    feed BLOB NOT NULL,
+    server_feed BLOB,
+    epoch INTEGER NOT NULL DEFAULT 1,
+    changes INTEGER NOT NULL DEFAULT 0,          -- number of the last change; the second half of every rev
+    last_order INTEGER NOT NULL DEFAULT 0,
+    last_order_digest TEXT NOT NULL,
+    next_report INTEGER NOT NULL DEFAULT 1,
+    last_report_digest TEXT NOT NULL
+);
+
+CREATE TABLE workers (
+    id BLOB PRIMARY KEY,
+    secret_sha256 BLOB NOT NULL,
+    profile BLOB NOT NULL,                       -- JSON: what it says of itself
+    status TEXT,
+    status_before_error TEXT,
+    status_requested TEXT,
+    is_approved INTEGER NOT NULL,
+    has_signed_on_since INTEGER NOT NULL,
+    lost_task INTEGER,
+    current_task INTEGER,
+    last_seen REAL,
+    rev INTEGER NOT NULL,
+    unreported INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE jobs (
+    key INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    definition BLOB,                             -- JSON, once it was fetched
+    status TEXT NOT NULL,
+    activity TEXT NOT NULL,
+    is_cancelled INTEGER NOT NULL DEFAULT 0,
+    counts BLOB NOT NULL,                        -- JSON: task status -> number
+    steps_completed INTEGER NOT NULL DEFAULT 0,
+    steps_total INTEGER NOT NULL DEFAULT 0,
+    started_at REAL,
+    finished_at REAL,
+    rev INTEGER NOT NULL,
+    unreported INTEGER NOT NULL
+);
+
+CREATE TABLE tasks (
+    key INTEGER PRIMARY KEY,                     -- job key * 2^20 + index
+    id BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    steps_total INTEGER NOT NULL,
+    frames TEXT,
+    depends_on BLOB NOT NULL,                    -- indexes, 32 bits each
+    status TEXT NOT NULL DEFAULT 'queued',
+    attempt INTEGER NOT NULL DEFAULT 0,
+    worker BLOB,
+    is_held INTEGER NOT NULL DEFAULT 0,
+    has_begun INTEGER NOT NULL DEFAULT 0,
+    seq INTEGER NOT NULL DEFAULT 0,
+    activity TEXT NOT NULL DEFAULT '',
+    steps_completed INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0,
+    failed_by BLOB,                              -- JSON: [[worker, reason]]
+    retry_at REAL,
+    marks BLOB,                                  -- JSON: worker -> until
+    failed_with_job INTEGER NOT NULL DEFAULT 0,
+    result BLOB,                                 -- JSON
+    started_at REAL,
+    finished_at REAL,
+    rev INTEGER NOT NULL DEFAULT 0,
+    unreported INTEGER NOT NULL DEFAULT 0
+);
+
+-- Commands are written once and read at hand-out: many tasks in one compressed slice, by the index of its first task.
+CREATE TABLE command_slices (
+    job INTEGER NOT NULL,
+    first_index INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (job, first_index)
+) WITHOUT ROWID;
+
+-- Who made which attempt, and the highest `seq` that was applied: late words are judged by it.
+CREATE TABLE attempts (
+    task INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    worker BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (task, attempt)
+) WITHOUT ROWID;
+
+CREATE TABLE frames (
+    task INTEGER NOT NULL,
+    frame INTEGER NOT NULL,
+    layer TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    rev INTEGER NOT NULL,
+    unreported INTEGER NOT NULL,
+    PRIMARY KEY (task, frame, layer)
+) WITHOUT ROWID;
+
+CREATE TABLE orders (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    job BLOB,                                    -- of a job.submit, whose result comes when the job was fetched
+    applied_at REAL NOT NULL,
+    result TEXT,
+    why TEXT NOT NULL DEFAULT '',
+    unreported INTEGER NOT NULL
+);
+
+CREATE TABLE reports (
+    number INTEGER PRIMARY KEY,
+    body BLOB NOT NULL,                          -- frozen before it is first sent
+    digest TEXT NOT NULL
+);
+
+CREATE TABLE log_uploads (
+    task INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (task, attempt)
+) WITHOUT ROWID;
+
+CREATE TABLE preview_uploads (
+    job BLOB NOT NULL,
+    frame INTEGER NOT NULL,
+    PRIMARY KEY (job, frame)
+) WITHOUT ROWID;
+
+CREATE INDEX workers_unreported ON workers (unreported) WHERE unreported = 1;
+CREATE INDEX jobs_unreported ON jobs (unreported) WHERE unreported = 1;
+CREATE INDEX tasks_unreported ON tasks (unreported) WHERE unreported = 1;
+CREATE INDEX frames_unreported ON frames (unreported) WHERE unreported = 1;
+CREATE INDEX orders_unreported ON orders (unreported) WHERE unreported = 1;
+CREATE INDEX orders_of_jobs ON orders (job) WHERE job IS NOT NULL;
+CREATE INDEX jobs_by_status ON jobs (status);

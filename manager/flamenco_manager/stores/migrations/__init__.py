@@ -1,0 +1,1 @@
+"""The numbered migrations of the Manager's store, forward only."""

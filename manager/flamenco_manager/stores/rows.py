@@ -1,0 +1,258 @@
+"""Rows of the store and objects of the farm, one into the other.
+
+Rows are made in the event loop, so that the writer thread never sees an object that changes under it.
+"""
+
+import uuid
+from array import array
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
+from flamenco_core.wire.manager_api import FailedAttempt, TaskDefinition
+from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema, SavedFrame
+from flamenco_manager.model import Job, Moment, Task, Worker
+
+Row = tuple[Any, ...]
+
+TASKS_PER_JOB = 1 << 20
+"""Task keys leave room for so many tasks of one job: more than a job may have."""
+
+WORKER_COLUMNS = (
+    "id, secret_sha256, profile, status, status_before_error, status_requested, is_approved, has_signed_on_since, "
+    "lost_task, current_task, last_seen, rev"
+)
+JOB_COLUMNS = "key, id, definition, status, activity, is_cancelled, started_at, finished_at, rev"
+TASK_COLUMNS = (
+    "key, id, name, type, priority, steps_total, frames, depends_on, status, attempt, worker, is_held, has_begun, seq, "
+    "activity, steps_completed, lost, failed_by, retry_at, marks, failed_with_job, result, started_at, finished_at, rev"
+)
+
+_HARDWARE = HardwareSchema()
+_PROGRAM = ProgramSchema()
+
+
+def id_bytes(text: str) -> bytes:
+    """Return the 16 bytes of a UUID."""
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def id_text(raw: bytes) -> str:
+    """Return a UUID in its hyphenated form."""
+    return str(uuid.UUID(bytes=raw))
+
+
+def moment_of(seconds: float | None) -> datetime | None:
+    """Read a stored time."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def task_key(job_key: int, index: int) -> int:
+    """Return the key of a job's task."""
+    return job_key * TASKS_PER_JOB + index
+
+
+def job_key_of(key: int) -> int:
+    """Return the key of the job that a task belongs to."""
+    return key // TASKS_PER_JOB
+
+
+def new_task_row(job_key: int, task: TaskDefinition) -> Row:
+    """Make the row of a task that has just come from the Server."""
+    return (
+        task_key(job_key, task.index),
+        id_bytes(task.id),
+        task.name,
+        task.type,
+        task.priority,
+        task.steps_total,
+        task.frames,
+        array("I", sorted(set(task.depends_on))).tobytes(),
+    )
+
+
+def task_row(task: Task, now: Moment) -> Row:
+    """Make what changes of a task, with its key last."""
+    marks = {worker: _wall(until_s, now) for worker, until_s in (task.marks or {}).items() if until_s > now.monotonic_s}
+    failed_by = [(entry.worker, entry.reason) for entry in task.failed_by]
+    return (
+        str(task.status),
+        task.attempt,
+        id_bytes(task.worker.id) if task.worker else None,
+        task.is_held,
+        task.has_begun,
+        task.seq,
+        task.activity,
+        task.steps_completed,
+        task.lost,
+        orjson.dumps(failed_by) if failed_by else None,
+        _wall(task.retry_at_s, now) if task.retry_at_s > now.monotonic_s else None,
+        orjson.dumps(marks) if marks else None,
+        task.failed_with_job,
+        orjson.dumps(task.result) if task.result is not None else None,
+        _seconds(task.started_at),
+        _seconds(task.finished_at),
+        task.rev,
+        task.key,
+    )
+
+
+def task_of(row: Row, job: Job, workers: Mapping[str, Worker], now: Moment) -> Task:
+    """Make a task of its row (TASK_COLUMNS). ``workers`` are by id."""
+    marks = {worker: _monotonic(until, now) for worker, until in orjson.loads(row[19]).items()} if row[19] else None
+    return Task(
+        key=row[0],
+        id=id_text(row[1]),
+        job=job,
+        index=row[0] % TASKS_PER_JOB,
+        name=row[2],
+        type=row[3],
+        priority=row[4],
+        steps_total=row[5],
+        frames=row[6],
+        depends_on=array("I", row[7]),
+        status=TaskStatus(row[8]),
+        attempt=row[9],
+        worker=workers[id_text(row[10])] if row[10] else None,
+        is_held=bool(row[11]),
+        has_begun=bool(row[12]),
+        seq=row[13],
+        activity=row[14],
+        steps_completed=row[15],
+        lost=row[16],
+        failed_by=failures_of(row[17]),
+        retry_at_s=_monotonic(row[18], now) if row[18] else 0.0,
+        marks=marks,
+        failed_with_job=bool(row[20]),
+        result=orjson.loads(row[21]) if row[21] else None,
+        touched_s=now.monotonic_s,
+        started_at=moment_of(row[22]),
+        finished_at=moment_of(row[23]),
+        rev=row[24],
+    )
+
+
+def failures_of(stored: bytes | None) -> list[FailedAttempt]:
+    """Read a stored failure list."""
+    return [FailedAttempt(worker, reason) for worker, reason in orjson.loads(stored)] if stored else []
+
+
+def job_row(job: Job) -> Row:
+    """Make what changes of a job, its id first."""
+    return (
+        id_bytes(job.id),
+        job.key,
+        str(job.status),
+        job.activity,
+        job.is_cancelled,
+        orjson.dumps({str(status): count for status, count in job.counts.items() if count}),
+        job.steps_completed,
+        job.steps_total,
+        _seconds(job.started_at),
+        _seconds(job.finished_at),
+        job.rev,
+    )
+
+
+def job_of(row: Row) -> Job:
+    """Make a job of its row (JOB_COLUMNS); its tasks are linked later."""
+    job = Job(key=row[0], id=id_text(row[1]), status=JobStatus(row[3]), activity=row[4], is_cancelled=bool(row[5]))
+    job.started_at, job.finished_at, job.rev = moment_of(row[6]), moment_of(row[7]), row[8]
+    return job
+
+
+def worker_row(worker: Worker) -> Row:
+    """Make the row of a Worker, in the order of WORKER_COLUMNS."""
+    profile = {
+        "name": worker.name,
+        "platform": worker.platform,
+        "address": worker.address,
+        "task_types": list(worker.task_types),
+        "software": worker.software,
+        "can_restart": worker.can_restart,
+        "node": worker.node,
+        "slot": worker.slot,
+        "hardware": _HARDWARE.dump(worker.hardware) if worker.hardware else None,
+        "programs": [_PROGRAM.dump(program) for program in worker.programs],
+        "features": list(worker.features),
+    }
+    return (
+        id_bytes(worker.id),
+        worker.secret_sha256,
+        orjson.dumps(profile),
+        _word(worker.status),
+        _word(worker.status_before_error),
+        _word(worker.status_requested),
+        worker.is_approved,
+        worker.has_signed_on_since,
+        worker.lost_task.key if worker.lost_task else None,
+        worker.task.key if worker.task else None,
+        _seconds(worker.last_seen),
+        worker.rev,
+    )
+
+
+def worker_of(row: Row, now: Moment) -> Worker:
+    """Make a Worker of its row (WORKER_COLUMNS); its task is linked by the task."""
+    profile = orjson.loads(row[2])
+    profile["hardware"] = _HARDWARE.load(profile["hardware"]) if profile["hardware"] else None
+    profile["programs"] = tuple(_PROGRAM.load(program) for program in profile["programs"])
+    return Worker(
+        id=id_text(row[0]),
+        secret_sha256=row[1],
+        **profile,
+        status=_status(row[3]),
+        status_before_error=_status(row[4]),
+        status_requested=_status(row[5]),
+        is_approved=bool(row[6]),
+        has_signed_on_since=bool(row[7]),
+        last_seen=moment_of(row[10]),
+        seen_s=now.monotonic_s,
+        rev=row[11],
+    )
+
+
+def frame_row(task: int, attempt: int, frame: SavedFrame, rev: int) -> Row:
+    """Make the row of a saved frame; ``task`` is the task's key."""
+    return (
+        task,
+        frame.frame,
+        frame.layer,
+        attempt,
+        frame.path,
+        frame.size_bytes,
+        bytes.fromhex(frame.sha256),
+        frame.width,
+        frame.height,
+        frame.seconds,
+        rev,
+    )
+
+
+def frame_of(row: Sequence[Any]) -> SavedFrame:
+    """Make a saved frame of (frame, layer, path, size_bytes, sha256, width, height, seconds)."""
+    frame, layer, path, size_bytes, sha256, width, height, seconds = row
+    return SavedFrame(frame, path, size_bytes, sha256.hex(), layer, width, height, seconds)
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _wall(monotonic_s: float, now: Moment) -> float:
+    return now.wall.timestamp() + (monotonic_s - now.monotonic_s)
+
+
+def _monotonic(wall: float, now: Moment) -> float:
+    return now.monotonic_s + (wall - now.wall.timestamp())
+
+
+def _word(status: WorkerStatus | None) -> str | None:
+    return None if status is None else str(status)
+
+
+def _status(word: str | None) -> WorkerStatus | None:
+    return None if word is None else WorkerStatus(word)

@@ -1,0 +1,138 @@
+"""The rules of jobs.md about the statuses of tasks and jobs. Pure: they change the model, and know nothing else.
+
+``set_status`` is the only place that changes a task's status; so the counts of its job are always right.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from flamenco_core.frames import FrameRange, frames_of, parse_frames
+from flamenco_core.statuses import JobStatus, TaskStatus
+from flamenco_manager.model import Job, Policy, Task
+
+_DEAD = frozenset({TaskStatus.FAILED, TaskStatus.CANCELED, TaskStatus.PAUSED})
+
+
+def is_runnable(task: Task) -> bool:
+    """Tell whether a Worker may have it as far as its job goes; start times, pauses and marks come on top."""
+    return task.status.is_waiting and task.open_dependencies == 0 and task.job.status.is_runnable
+
+
+def link(job: Job, tasks: Sequence[Task]) -> None:
+    """Give a job its tasks, in the order of their indexes, with their stored statuses, and count everything."""
+    job.tasks = tasks
+    job.counts, job.live, job.failed_with_job, job.steps_completed, job.steps_total = {}, 0, 0, 0, 0
+    for task in tasks:
+        for index in task.depends_on:
+            dependency = tasks[index]
+            dependency.dependants.append(task)
+            task.open_dependencies += dependency.status is not TaskStatus.COMPLETED
+            task.stuck_dependencies += _is_stuck(dependency)  # lower indexes are settled already
+        job.counts[task.status] = job.counts.get(task.status, 0) + 1
+        job.live += _is_live(task)
+        job.failed_with_job += task.failed_with_job
+        job.steps_completed += task.steps_completed
+        job.steps_total += task.steps_total
+
+
+def set_status(task: Task, status: TaskStatus) -> list[Task]:
+    """Change a task's status and whatever is counted by it; returns the tasks that it made ready to run."""
+    was, was_stuck, was_live = task.status, _is_stuck(task), _is_live(task)
+    counts = task.job.counts
+    counts[was] -= 1
+    counts[status] = counts.get(status, 0) + 1
+    task.status = status
+    task.job.live += _is_live(task) - was_live
+    if _is_stuck(task) != was_stuck:
+        _spread(task, 1 if _is_stuck(task) else -1)
+    if (was is TaskStatus.COMPLETED) == (status is TaskStatus.COMPLETED):
+        return [task] if is_runnable(task) else []
+    change = -1 if status is TaskStatus.COMPLETED else 1
+    for dependant in task.dependants:
+        dependant.open_dependencies += change
+    return [dependant for dependant in task.dependants if is_runnable(dependant)]
+
+
+def set_steps(task: Task, steps_completed: int) -> None:
+    """Set how many steps are done, between none and all of them, and its job's sum."""
+    steps = max(0, min(steps_completed, task.steps_total))
+    task.job.steps_completed += steps - task.steps_completed
+    task.steps_completed = steps
+
+
+def ended_as(
+    counts: Mapping[TaskStatus, int], *, live: int, failed_with_job: int = 0, cancelled: bool = False
+) -> JobStatus | None:
+    """Tell how a job ends, or None while it has not ended.
+
+    ``counts`` are of its tasks after the change that asks the question; ``live``: how many are active, runnable, or may
+    become so without anybody's doing; ``failed_with_job``: those canceled because the job failed; ``cancelled``: people
+    cancelled the job since its last requeue. Rule: jobs.md, "One rule ends a job".
+    """
+    if live:
+        return None
+    if counts.get(TaskStatus.COMPLETED, 0) == sum(counts.values()):
+        return JobStatus.COMPLETED
+    if counts.get(TaskStatus.PAUSED, 0):
+        return JobStatus.PAUSED
+    if cancelled or not (counts.get(TaskStatus.FAILED, 0) or failed_with_job):
+        return JobStatus.CANCELED
+    return JobStatus.FAILED
+
+
+def has_failed_too_much(job: Job, policy: Policy) -> bool:
+    """Tell whether so many tasks failed that the rest of the job is not worth trying."""
+    failed = job.counts.get(TaskStatus.FAILED, 0)
+    return failed >= policy.job_failed_tasks and failed >= policy.job_failed_share * len(job.tasks)
+
+
+def what_is_missing(job: Job) -> str:
+    """Say what a failed job lacks: ``2 of 250 frames failed: 12, 55``; tasks by name where there are no frames."""
+    failed = [task for task in job.tasks if task.status is TaskStatus.FAILED]
+    missing = frames_of(frame for task in failed for frame in _missing_frames(task))
+    named: list[str] = []
+    if len(missing):
+        wanted = frames_of(frame for task in job.tasks for frame in _frames(task))
+        named.append(f"{len(missing)} of {_counted(len(wanted), 'frame')} failed: {_short(str(missing))}")
+    others = [task for task in failed if not _missing_frames(task)]
+    if others:
+        names = ", ".join(task.name for task in others)
+        named.append(f"{len(others)} of {_counted(len(job.tasks), 'task')} failed: {_short(names)}")
+    return "; ".join(named)
+
+
+def _missing_frames(task: Task) -> list[int]:
+    saved = task.saved_frames or set()
+    return [frame for frame in _frames(task) if frame not in saved]
+
+
+def _frames(task: Task) -> Iterator[int]:
+    return iter(parse_frames(task.frames) if task.frames else FrameRange(()))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _short(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _is_stuck(task: Task) -> bool:
+    """Tell whether it cannot complete without somebody's doing."""
+    return task.status in _DEAD or (task.status.is_waiting and task.stuck_dependencies > 0)
+
+
+def _is_live(task: Task) -> bool:
+    return task.status is TaskStatus.ACTIVE or (task.status.is_waiting and task.stuck_dependencies == 0)
+
+
+def _spread(task: Task, change: int) -> None:
+    """Tell the tasks that wait for it, and those that wait for them, that it is stuck (1) or no longer so (-1)."""
+    spreading = [task]
+    while spreading:
+        for dependant in spreading.pop().dependants:
+            was_stuck, was_live = _is_stuck(dependant), _is_live(dependant)
+            dependant.stuck_dependencies += change
+            dependant.job.live += _is_live(dependant) - was_live
+            if _is_stuck(dependant) != was_stuck:
+                spreading.append(dependant)

@@ -1,0 +1,115 @@
+"""What happens to Workers: they register, sign on, say what they are, sign off (worker-api.md, sections 5, 6, 14)."""
+
+from hmac import compare_digest
+
+from flamenco_core.statuses import WorkerStatus
+from flamenco_core.wire.worker_api import WorkerRegistration, WorkerSignOn
+from flamenco_manager import attempts
+from flamenco_manager.farm import Farm
+from flamenco_manager.model import Moment, Worker
+
+STORED_EVERY_S = 30.0
+"""When a Worker was last seen is written down so often: a restart grants one lease of grace anyway."""
+
+
+def returning(farm: Farm, registration: WorkerRegistration, secret_sha256: bytes) -> Worker | None:
+    """Find the record of a Worker of ours that registers again from the same slot with the same secret."""
+    if registration.node is None or registration.slot is None:
+        return None
+    place = (registration.node, registration.slot)
+    for worker in farm.workers.values():
+        if (worker.node, worker.slot) == place and compare_digest(worker.secret_sha256, secret_sha256):
+            return worker
+    return None
+
+
+def register(farm: Farm, worker: Worker, registration: WorkerRegistration, now: Moment, *, is_approved: bool) -> None:
+    """Take in a new Worker, or a returning one with what it says of itself now; an approval is kept."""
+    worker.name, worker.platform = registration.name, registration.platform
+    worker.task_types = tuple(registration.supported_task_types)
+    _take_over(worker, registration)
+    worker.is_approved = worker.is_approved or is_approved
+    farm.workers[worker.id] = worker
+    _seen(farm, worker, now)
+    farm.worker_changed(worker)
+
+
+def sign_on(farm: Farm, worker: Worker, said: WorkerSignOn, now: Moment) -> WorkerStatus:
+    """Begin a session; returns what the Worker is to be. Its task, if it holds one, stays its own until it asks."""
+    worker.name, worker.software, worker.can_restart = said.name, said.software_version, said.can_restart
+    worker.task_types = tuple(dict.fromkeys(name.strip().lower() for name in said.supported_task_types))
+    _take_over(worker, said)
+    worker.status, worker.status_before_error = WorkerStatus.STARTING, None
+    worker.has_signed_on_since = worker.task is not None
+    worker.lost_task = None
+    _seen(farm, worker, now)
+    farm.worker_changed(worker)
+    if not worker.is_approved:
+        return WorkerStatus.ASLEEP
+    return worker.status_requested or WorkerStatus.AWAKE
+
+
+def sign_off(farm: Farm, worker: Worker, now: Moment) -> None:
+    """End a session. The task goes back; was it awake or asleep, it will be so again at its next sign-on."""
+    was, asked_to_go = worker.status, worker.status_requested in (WorkerStatus.OFFLINE, WorkerStatus.RESTART)
+    worker.status = WorkerStatus.OFFLINE
+    if asked_to_go:
+        worker.status_requested = None
+    is_remembered = was is WorkerStatus.AWAKE or (was is WorkerStatus.ASLEEP and worker.is_approved)
+    if worker.status_requested is None and is_remembered:
+        worker.status_requested = was
+    attempts.release(farm, worker, now, f"{worker.name} signed off.", is_lost=not asked_to_go)
+    _left(farm, worker)
+
+
+def say_status(farm: Farm, worker: Worker, status: WorkerStatus, now: Moment) -> None:
+    """Note what a Worker says that it is now; a request for just that is fulfilled."""
+    worker.status, worker.status_before_error = status, None
+    if worker.status_requested is status:
+        worker.status_requested = None
+    if status is not WorkerStatus.AWAKE:
+        attempts.release(farm, worker, now, f"{worker.name} is {status} now.")
+        _left(farm, worker)
+    else:
+        farm.offer_work(workers=1)
+    farm.worker_changed(worker)
+
+
+def approve(farm: Farm, worker: Worker) -> None:
+    """Let a Worker take part, as a person decided; it wakes up if it is in touch."""
+    worker.is_approved = True
+    if worker.status is not WorkerStatus.AWAKE and worker.status_requested in (None, WorkerStatus.ASLEEP):
+        worker.status_requested = WorkerStatus.AWAKE
+    farm.touch_worker(worker)
+    farm.worker_changed(worker)
+
+
+def heard(farm: Farm, worker: Worker, now: Moment) -> None:
+    """Note that a Worker is in touch; one that was given up for silence is what it was before."""
+    if worker.status is WorkerStatus.ERROR:
+        worker.status, worker.status_before_error = worker.status_before_error or WorkerStatus.STARTING, None
+        farm.worker_changed(worker)
+    attempts.heard_without_sign_on(farm, worker)
+    _seen(farm, worker, now)
+
+
+def _seen(farm: Farm, worker: Worker, now: Moment) -> None:
+    worker.last_seen, worker.seen_s = now.wall, now.monotonic_s
+    if now.monotonic_s - worker.stored_seen_s >= STORED_EVERY_S:
+        worker.stored_seen_s = now.monotonic_s
+        farm.worker_changed(worker)
+
+
+def _take_over(worker: Worker, said: WorkerRegistration | WorkerSignOn) -> None:
+    worker.node = said.node if said.node is not None else worker.node
+    worker.slot = said.slot if said.slot is not None else worker.slot
+    worker.hardware = said.hardware if said.hardware is not None else worker.hardware
+    worker.programs = said.programs if said.programs is not None else worker.programs
+    worker.features = tuple(said.features)
+
+
+def _left(farm: Farm, worker: Worker) -> None:
+    """One Worker fewer is awake: those that failed a task may now be the only ones left for it."""
+    farm.touch_worker(worker)
+    farm.worker_changed(worker)
+    farm.offer_work(workers=len(farm.workers))
