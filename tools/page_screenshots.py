@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "serve
 
 from page_browser import chromium, page_at
 from page_farm import FakeFarm, served
-from page_samples import fill_running_job, lively_farm
+from page_samples import fill, fill_running_job
 
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -21,8 +21,7 @@ SETTLE_MS = 1500
 
 async def main(folder: Path) -> None:
     """Take them all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    farm, empty = lively_farm(), FakeFarm(manager_list=[])
+    farm, empty = fill(FakeFarm()), FakeFarm(manager_list=[])
     job = fill_running_job(farm)
     log = f"/jobs/{job['id']}/log?task={farm.task_lists[job['id']][14]['id']}"
     shots = [
@@ -49,4 +48,6 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    target = Path(sys.argv[1])
+    target.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(target))

@@ -311,9 +311,11 @@ def caption(frame: Document) -> str:
 
 
 def plain(value: object) -> str:
-    """Write the value of a setting: texts as they are, ``yes`` and ``no``, all else as JSON."""
+    """Write the value of a setting: texts as they are, ``yes``, ``no``, ``not set``, all else as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "not set"
     return orjson.dumps(value).decode()

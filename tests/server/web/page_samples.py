@@ -16,27 +16,47 @@ Saved: '/render/film/sh010/.flamenco/000015.png'
 """
 
 
-def lively_farm() -> FakeFarm:
-    """Build a farm in the middle of its day."""
-    farm = FakeFarm()
-    farm.add(_finished(a_job(9, name="title_card_v3", priority=50, owner="grace", created_at=ago(days=1, hours=2))))
-    farm.add(a_job(8, name="sh060_rain_layout", status="canceled", owner="linus", created_at=ago(hours=7),
-                   task_counts={"canceled": 24}, finished_at=ago(hours=6)))  # fmt: skip
-    farm.add(_failed(a_job(7, name="sh050_crowd_cloth_sim_final_final", frames="1-250", frame_count=250, owner="grace",
-                           task_count=251, steps_total=251, created_at=ago(hours=5))))  # fmt: skip
-    farm.add(_finished(a_job(6, name="sh040_turntable", owner="ada", created_at=ago(hours=3))))
-    farm.add(_echoing(a_job(5, name="farm test", type="echo-sleep-test", owner="linus", frames=None, frame_count=0,
-                            task_count=1000, steps_total=1000, output=None, files=[], priority=20, created_at=ago(minutes=40))))  # fmt: skip
-    farm.add(a_job(4, name="sh030_lookdev_dusk", created_at=ago(minutes=21), frames="1-120", frame_count=120, task_count=121, steps_total=121,
-                   task_counts={"queued": 121}, activity="All suitable Workers render higher priorities"))  # fmt: skip
-    farm.add(a_job(3, name="sh020_water", status="cancel-requested", cancel_requested=True, owner="grace", created_at=ago(minutes=10),
-                   started_at=ago(minutes=9), steps_completed=4, frames_done=4,
-                   task_counts={"completed": 4, "active": 1, "queued": 20}))  # fmt: skip
-    farm.add(_running(a_job(2, name="sh010_flamenco_dance", priority=70, created_at=ago(minutes=6))))
-    farm.add(a_job(1, name="sh070_sunrise", status="under-construction", activity="Compiling", task_count=0,
-                   task_counts={}, steps_total=0, manager=None))  # fmt: skip
+def fill(farm: FakeFarm) -> FakeFarm:
+    """Put a farm in the middle of its day."""
+    for job in _jobs():
+        farm.add(job)
     farm.worker_list = _workers(farm)
     return farm
+
+
+def _jobs() -> list[Document]:
+    """Build jobs in every state, oldest first."""
+    cloth = {"frames": "1-250", "frame_count": 250, "task_count": 251, "steps_total": 251}
+    dusk = {"frames": "1-120", "frame_count": 120, "task_count": 121, "steps_total": 121}
+    echo = {"type": "echo-sleep-test", "frames": None, "frame_count": 0, "task_count": 1000, "steps_total": 1000}
+    compiling = {"status": "under-construction", "activity": "Compiling", "task_count": 0, "task_counts": {}}
+    crowded = "All suitable Workers render higher priorities"
+    return [
+        _finished(_job(9, "title_card_v3", "grace", days=1, hours=2)),
+        _canceled(_job(8, "sh060_rain_layout", "linus", hours=7)),
+        _failed(_job(7, "sh050_crowd_cloth_sim_final_final", "grace", hours=5) | cloth),
+        _finished(_job(6, "sh040_turntable", "ada", hours=3)),
+        _echoing(_job(5, "farm test", "linus", minutes=40) | echo | {"output": None, "files": [], "priority": 20}),
+        _job(4, "sh030_lookdev_dusk", "ada", minutes=21) | dusk | {"task_counts": {"queued": 121}, "activity": crowded},
+        _canceling(_job(3, "sh020_water", "grace", minutes=10)),
+        _running(_job(2, "sh010_flamenco_dance", "ada", minutes=6) | {"priority": 70}),
+        _job(1, "sh070_sunrise", "ada", minutes=1) | compiling | {"steps_total": 0, "manager": None},
+    ]
+
+
+def _job(number: int, name: str, owner: str, **age: float) -> Document:
+    return a_job(number, name=name, owner=owner, created_at=ago(**age))
+
+
+def _canceled(job: Document) -> Document:
+    job.update(status="canceled", task_counts={"canceled": 24}, finished_at=ago(hours=6))
+    return job
+
+
+def _canceling(job: Document) -> Document:
+    job.update(status="cancel-requested", cancel_requested=True, started_at=ago(minutes=9), frames_done=4)
+    job.update(steps_completed=4, task_counts={"completed": 4, "active": 1, "queued": 20})
+    return job
 
 
 def _finished(job: Document) -> Document:
