@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MOST_FRAMES = 1_000_000
-"""The longest range that is accepted: the cap on tasks of a job."""
+"""The longest range that is accepted, frames that are written twice counted twice: the cap on tasks of a job."""
 
 LAST_FRAME = 1_048_574
 """Blender's ``MAXFRAME``: no frame beyond it can be rendered."""
@@ -72,22 +72,22 @@ def _parse_part(part: str, text: str) -> range:
     last = int(match["last"]) if match["last"] else first
     step = int(match["step"]) if match["step"] else 1
     if last < first:
-        raise BadFrames(f"{part!r} ends before it begins. Write {last}-{first} instead.")
+        raise BadFrames(f"{_short(part)!r} ends before it begins. Write {last}-{first} instead.")
     if step < 1:
-        raise BadFrames(f"{part!r} has a step of 0. A step is at least 1, as in {first}-{last}:5.")
+        raise BadFrames(f"{_short(part)!r} has a step of 0. A step is at least 1, as in {first}-{last}:5.")
     if last > LAST_FRAME:
-        raise BadFrames(f"{part!r} goes beyond frame {LAST_FRAME}, the last one that Blender has.")
+        raise BadFrames(f"{_short(part)!r} goes beyond frame {LAST_FRAME}, the last one that Blender has.")
     return _tidy(range(first, last + 1, step))
 
 
 def _without_repeats(written: list[range]) -> FrameRange:
+    if sum(map(len, written)) > MOST_FRAMES:  # repeats count: a short text must not cost minutes
+        raise BadFrames(f"More than {MOST_FRAMES} frames. Split the work into several jobs.")
     seen: set[int] = set()
     runs: list[range] = []
     for run in sorted(written, key=lambda run: (run.step, run.start)):
         fresh = [frame for frame in run if frame not in seen]
         seen.update(fresh)
-        if len(seen) > MOST_FRAMES:
-            raise BadFrames(f"More than {MOST_FRAMES} frames. Split the work into several jobs.")
         runs.extend(_split_at_gaps(fresh, run.step))
     runs.sort(key=lambda run: run.start)
     return FrameRange(tuple(_joined(runs)))

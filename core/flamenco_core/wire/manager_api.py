@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire.schema import Boolean, Integer, Sha256, Timestamp, Uuid, WireSchema
+from flamenco_core.wire.schema import LARGEST_INTEGER, Boolean, Integer, Number, Sha256, Timestamp, Uuid, WireSchema
 from flamenco_core.wire.worker_api import (
     Command,
     CommandSchema,
@@ -236,9 +236,13 @@ class RevField(fields.Field[Rev]):
         return None if value is None else [value.epoch, value.commit]
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Rev:
-        if not isinstance(value, list) or len(value) != 2 or not all(type(part) is int and part >= 0 for part in value):
+        if not isinstance(value, list) or len(value) != 2 or not all(map(_is_count, value)):
             raise self.make_error("validator_failed")
         return Rev(*value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_INTEGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +372,7 @@ class FrameReportSchema(WireSchema):
     layer = fields.String()
     width = Integer()
     height = Integer()
-    seconds = fields.Float()
+    seconds = Number()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,19 @@ class Integer(fields.Integer):
         return number
 
 
+class Number(fields.Float):
+    """A JSON number: no text, no boolean, neither infinite nor NaN."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_nan=False, **kwargs)
+
+    def _validated(self, value: Any) -> float:
+        if not isinstance(value, int | float):
+            raise self.make_error("invalid", input=value)
+        number: float = super()._validated(value)
+        return number
+
+
 class Boolean(fields.Boolean):
     """JSON ``true`` or ``false``, and nothing that looks like it."""
 
@@ -76,6 +89,13 @@ class Timestamp(fields.AwareDateTime):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(format="iso", default_timezone=UTC, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        moment: datetime = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError as error:  # before the year 1 or after 9999, once it is in UTC
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from error
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else rfc3339(value)

@@ -12,7 +12,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
-from flamenco_core.wire.schema import Boolean, Integer, Sha256, Timestamp, Uuid, WireSchema
+from flamenco_core.wire.schema import Boolean, Integer, Number, Sha256, Timestamp, Uuid, WireSchema
 
 FEATURES = ("attempt", "wait", "frames")
 """What this version speaks of section 15: attempts and ``seq``, ``Prefer: wait``, frames in updates."""
@@ -230,7 +230,7 @@ class SavedFrameSchema(WireSchema):
     layer = fields.String(validate=SHORT_TEXT)
     width = Integer(validate=validate.Range(0, 1_000_000))
     height = Integer(validate=validate.Range(0, 1_000_000))
-    seconds = fields.Float(allow_nan=False, validate=validate.Range(0, 1e9))
+    seconds = Number(validate=validate.Range(0, 1e9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ class AssignedTaskSchema(WireSchema):
     steps_completed = Integer(required=True)
     steps_total = Integer(required=True)
     attempt = Integer(allow_none=True)
-    deadline_seconds = fields.Float(allow_none=True)
+    deadline_seconds = Number(allow_none=True)
     frames_done = fields.List(fields.Nested(SavedFrameSchema), allow_none=True)
 
 
