@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from flamenco_core.errors import NotFound
+from flamenco_core.errors import BadInput, NotFound
 from flamenco_core.statuses import TaskStatus
 from flamenco_server.web import blanks, words
 
@@ -89,8 +89,17 @@ def _fps(job: words.Document) -> float:
     return fps if isinstance(fps, int | float) and 0 < fps <= 240 else DEFAULT_FPS
 
 
+def cursor(text: str | None) -> str | None:
+    """Read the ``after`` of a list's address; None for its first page. Raises BadInput."""
+    if not text:
+        return None
+    if _whole_number(text) is None:
+        raise BadInput(f"No list goes on after {text!r}: follow the link at the end of the page before.")
+    return text
+
+
 def _whole_number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 async def _frames_tab(_reads: JobReads, _job: words.Document, query: Mapping[str, str]) -> Mapping[str, Any]:
@@ -99,7 +108,7 @@ async def _frames_tab(_reads: JobReads, _job: words.Document, query: Mapping[str
 
 
 async def _tasks_tab(reads: JobReads, job: words.Document, query: Mapping[str, str]) -> Mapping[str, Any]:
-    after = query.get("after") or None
+    after = cursor(query.get("after"))
     page = await reads.tasks(job["id"], ROWS, after)
     return {"tasks": page["tasks"], "next": page["next"], "after": after}
 

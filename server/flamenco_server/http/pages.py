@@ -10,7 +10,7 @@ from flamenco_core.errors import BadInput, FlamencoError, NotFound
 from flamenco_core.statuses import JobStatus
 from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.problems import status_of
-from flamenco_server.http.job_page import JobReads, job_view
+from flamenco_server.http.job_page import JobReads, cursor, job_view
 from flamenco_server.web import blanks, words
 from flamenco_server.web.site import Site
 
@@ -138,7 +138,7 @@ def page_routes(reads: PageReads, visitor: Visitor, site: Site, clock: Clock = u
 
 
 async def _jobs_view(reads: PageReads, query: Mapping[str, str]) -> Mapping[str, Any]:
-    status, after, find = query.get("status") or None, query.get("after") or None, query.get("find", "").strip()
+    status, after, find = query.get("status") or None, cursor(query.get("after")), query.get("find", "").strip()
     page = await reads.jobs(ROWS, after, _status(status))
     jobs = [job for job in page["jobs"] if find.casefold() in job["name"].casefold()]
     return {

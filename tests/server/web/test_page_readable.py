@@ -150,6 +150,7 @@ async def test_a_visitor_without_a_session_is_told_how_to_sign_in(farm: FakeFarm
     [
         ("/jobs/nothing", 404, "There is nothing with the id nothing."),
         ("/jobs/00000001-0000-4000-8000-000000000001/nonsense", 404, "The job sh001_anim has no page 'nonsense'."),
+        ("/jobs?after=yesterday", 422, "No list goes on after 'yesterday'"),
         ("/jobs?status=dancing", 422, "No job can have the status 'dancing'."),
     ],
 )

@@ -20,10 +20,9 @@ export function startJobs() {
     noun: "job",
     afterPaint: () => narrow(),
   });
-  const seen = new Map();
   const query = new URLSearchParams({ limit: ROWS, ...(statusFilter && { status: statusFilter }), ...(after && { after }) });
 
-  live("/api/v1/events", { job: (job) => { tell(seen, job); list.take(job); } }, async () => {
+  live("/api/v1/events", { job: list.take }, async () => {
     for (const job of (await get(`/api/v1/jobs?${query}`)).jobs) list.take(job);
   });
   setInterval(() => list.repaintAll(), CLOCK_MS);
@@ -31,6 +30,7 @@ export function startJobs() {
 }
 
 function paintRow(row, job) {
+  tell(row.dataset.status, job);
   row.dataset.status = job.status;
   paintState(row, look(job.status), requested(job));
   paintBar(row, job);
@@ -47,9 +47,7 @@ function paintRow(row, job) {
 }
 
 // Tells screen readers when a job changes its state, and nothing in between.
-function tell(seen, job) {
-  const before = seen.get(job.id);
-  seen.set(job.id, job.status);
+function tell(before, job) {
   if (before && before !== job.status) announce(`${job.name}: ${look(job.status).word}`);
 }
 

@@ -40,6 +40,7 @@ export function freshList({ paintRow, isNew, comesBefore, noun, afterPaint }) {
     const row = cloned("row");
     row.dataset.id = thing.id;
     row.dataset.fresh = "";
+    delete row.dataset.status;
     paintRow(row, thing);
     const behind = [...body.children].find((other) => {
       const known = things.get(other.dataset.id);
