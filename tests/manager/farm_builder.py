@@ -1,0 +1,149 @@
+"""Farms for tests of the pure rules."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from flamenco_core.identifiers import task_id
+from flamenco_core.statuses import TaskStatus, WorkerStatus
+from flamenco_core.wire.manager_api import JobDefinition
+from flamenco_core.wire.worker_api import SavedFrame, TaskUpdate, WorkerSignOn
+from flamenco_manager import attempts, job_rules, leases, worker_rules
+from flamenco_manager.attempts import Answer, HandOut, Verdict
+from flamenco_manager.farm import Farm
+from flamenco_manager.model import Job, Moment, Policy, Task, Worker
+from flamenco_manager.task_rules import ended_as, is_runnable
+
+EPOCH = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+class Site:
+    """A farm with a clock that moves when it is told to, past the grace of its start."""
+
+    def __init__(self, **policy: float) -> None:
+        self.farm = Farm(Policy(start_up_grace_s=0.0, **policy))  # type: ignore[arg-type]
+        self.passed_s = 0.0
+        leases.begin(self.farm, self.now)
+        self.number = 0
+
+    @property
+    def now(self) -> Moment:
+        return Moment(EPOCH + timedelta(seconds=self.passed_s), 1000.0 + self.passed_s)
+
+    def job(self, waits_for: Sequence[Sequence[int]] = ((),), *, priority: int = 50, **task: object) -> Job:
+        """Add a job; for each task, the indexes that it waits for."""
+        self.number += 1
+        job = Job(id=f"00000000-0000-4000-8000-{self.number:012}", key=self.number)
+        job_rules.announce(self.farm, job)
+        definition = JobDefinition(job.id, "shot", "test", priority, "admin", self.now.wall, len(waits_for))
+        job_rules.define(self.farm, job, definition)
+        tasks = [
+            Task(
+                **{  # type: ignore[arg-type]
+                    "id": task_id(job.id, index),
+                    "key": (job.key << 20) + index,
+                    "job": job,
+                    "index": index,
+                    "name": f"task-{index}",
+                    "type": "misc",
+                    "priority": 50,
+                    "steps_total": 1,
+                    "depends_on": indexes,
+                    **task,
+                }
+            )
+            for index, indexes in enumerate(waits_for)
+        ]
+        job_rules.start(self.farm, job, tasks, self.now)
+        return job
+
+    def worker(self, *, ours: bool = True, types: Sequence[str] = ("misc", "blender"), awake: bool = True) -> Worker:
+        """Add an approved Worker that is awake."""
+        self.number += 1
+        worker = Worker(f"worker-{self.number}", b"", f"w{self.number}", "linux", "127.0.0.1", types)
+        worker.is_approved = True
+        self.farm.workers[worker.id] = worker
+        self.sign_on(worker, ours=ours)
+        if awake:
+            worker_rules.say_status(self.farm, worker, WorkerStatus.AWAKE, self.now)
+        return worker
+
+    def sign_on(self, worker: Worker, *, ours: bool = True) -> WorkerStatus:
+        features = ("attempt",) if ours else ()
+        said = WorkerSignOn(worker.name, tuple(worker.task_types), "4", features=features)
+        return worker_rules.sign_on(self.farm, worker, said, self.now)
+
+    def comes_back(self, worker: Worker) -> Answer:
+        """Let a Worker that had died start again, and ask."""
+        self.sign_on(worker, ours=worker.knows_attempts)
+        worker_rules.say_status(self.farm, worker, WorkerStatus.AWAKE, self.now)
+        return attempts.ask(self.farm, worker, self.now)
+
+    def ask(self, worker: Worker) -> Answer:
+        worker_rules.heard(self.farm, worker, self.now)
+        return attempts.ask(self.farm, worker, self.now)
+
+    def takes(self, worker: Worker) -> Task:
+        """Let a Worker take a task; there must be one."""
+        answer = self.ask(worker)
+        assert isinstance(answer, HandOut), answer
+        return answer.task
+
+    def says(self, worker: Worker, task: Task, status: str | None = None, **said: object) -> Verdict:
+        """Let a Worker say something of a task, about its present attempt unless told otherwise."""
+        if worker.knows_attempts:
+            said.setdefault("attempt", task.attempt)
+        worker_rules.heard(self.farm, worker, self.now)
+        update = TaskUpdate(task_status=TaskStatus(status) if status else None, **said)  # type: ignore[arg-type]
+        return attempts.update(self.farm, worker, task, update, self.now)
+
+    def passes(self, seconds: float, *present: Worker) -> None:
+        """Let time pass, with a tick each second; ``present`` Workers stay in touch."""
+        end = self.passed_s + seconds
+        while self.passed_s < end:
+            self.passed_s = min(self.passed_s + 1.0, end)
+            leases.tick(self.farm, self.now, {worker.id for worker in present})
+
+    def check(self) -> None:
+        """Compare everything that is kept with what it is kept of: the invariants of quality.md 4.1."""
+        for job in self.farm.jobs.values():
+            _check_job(self.farm, job)
+        for worker in self.farm.workers.values():
+            held = [task for task in self.farm.tasks.values() if task.is_held and task.worker is worker]
+            assert held == ([worker.task] if worker.task else [])
+
+
+def a_saved_frame(number: int) -> SavedFrame:
+    return SavedFrame(number, f"/out/{number}.png", 10, "a" * 64)
+
+
+def _check_job(farm: Farm, job: Job) -> None:
+    counts = {status: sum(task.status is status for task in job.tasks) for status in TaskStatus}
+    assert {status: count for status, count in job.counts.items() if count} == {
+        status: count for status, count in counts.items() if count
+    }
+    assert job.steps_completed == sum(task.steps_completed for task in job.tasks)
+    for task in job.tasks:
+        waits_for = [job.tasks[index] for index in task.depends_on]
+        assert task.open_dependencies == sum(other.status is not TaskStatus.COMPLETED for other in waits_for)
+        if task.status is TaskStatus.ACTIVE:
+            assert task.is_held
+            assert task.worker is not None
+            assert task.worker.task is task
+            assert not job.status.is_ended
+        if job.status.is_ended:
+            assert not is_runnable(task)
+            assert not task.is_held
+    assert job.live == sum(_lives(job, task) for task in job.tasks)
+    end = ended_as(counts, live=job.live, failed_with_job=job.failed_with_job, cancelled=job.is_cancelled)
+    assert (end == job.status) if job.status.is_ended else (end is None)
+
+
+def _lives(job: Job, task: Task) -> bool:
+    """The naive reading of "active, runnable, or may become so without anybody's doing"."""
+    if task.status is TaskStatus.ACTIVE:
+        return True
+    if not task.status.is_waiting:
+        return False
+    return all(
+        job.tasks[index].status is TaskStatus.COMPLETED or _lives(job, job.tasks[index]) for index in task.depends_on
+    )
