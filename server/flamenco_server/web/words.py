@@ -111,6 +111,11 @@ def requested(thing: Document) -> str:
     return ""
 
 
+def can_be_canceled(job: Document) -> bool:
+    """Tell whether cancelling a job would change anything."""
+    return job["status"] not in ENDED | {"cancel-requested"} and not job["cancel_requested"]
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """The parts of a job's bar, each in ten-thousandths of its length; what they leave over is left to do.

@@ -67,12 +67,15 @@ async def test_the_first_job_takes_the_place_of_the_advice(farm: FakeFarm, page:
 async def test_new_jobs_wait_while_the_pointer_is_over_the_list(farm: FakeFarm, page: Page) -> None:
     farm.add(a_job(9))
     await _opened(farm, page, "/")
-    await page.locator("#rows tr").hover()
+    row = page.locator("#rows tr")
+    await row.hover()
+    place = await row.bounding_box()
     for number in (3, 2, 1):
         farm.tell("job", farm.add(a_job(number)))
     pill = page.get_by_role("button", name="3 new jobs, show")
     await expect(pill).to_be_visible()
-    await expect(page.locator("#rows tr")).to_have_count(1)
+    await expect(row).to_have_count(1)
+    assert await row.bounding_box() == place
     await pill.click()
     await expect(pill).to_be_hidden()
     assert await page.locator("#rows .c-name a").all_inner_texts() == [

@@ -117,6 +117,12 @@ def test_what_is_asked_and_not_true_yet_is_said() -> None:
     assert words.requested(a_worker(status="asleep", status_requested="asleep")) == ""
 
 
+def test_a_job_is_cancelled_once() -> None:
+    assert words.can_be_canceled(a_job())
+    assert not words.can_be_canceled(a_job(cancel_requested=True))
+    assert not words.can_be_canceled(a_job(status="completed"))
+
+
 def test_an_unapproved_worker_says_so_first() -> None:
     assert words.worker_look(a_worker(approved=False, status="awake")).word == "Awaits approval"
 

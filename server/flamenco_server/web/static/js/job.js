@@ -9,7 +9,7 @@ import { announce } from "./notices.js";
 import { paintBar, painter, paintState } from "./paint.js";
 import { startStage } from "./stage.js";
 import { startTasks } from "./tasks.js";
-import { amount, countWords, ENDED, look, requested, timeLeft, took } from "./words.js";
+import { amount, canBeCanceled, countWords, look, requested, timeLeft, took } from "./words.js";
 
 const CLOCK_MS = 1000;
 const TOLD_PERCENT = 25;
@@ -37,7 +37,7 @@ function paintJob(job) {
   document.body.dataset.status = job.status;
   const head = document.querySelector(".job-head");
   paintState(head, look(job.status), requested(job));
-  setHidden(head.querySelector("[data-action=cancel]"), ENDED.has(job.status));
+  setHidden(head.querySelector("[data-action=cancel]"), !canBeCanceled(job));
   const progress = document.querySelector(".progress");
   paintBar(progress, job);
   paintCounts(job.task_counts);

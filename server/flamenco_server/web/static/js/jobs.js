@@ -6,7 +6,7 @@ import { freshList } from "./list.js";
 import { live } from "./live.js";
 import { announce } from "./notices.js";
 import { paintBar, paintPicture, paintState, paintTime } from "./paint.js";
-import { ENDED, look, requested, timeNote } from "./words.js";
+import { canBeCanceled, look, requested, timeNote } from "./words.js";
 
 const CLOCK_MS = 5000;
 const ROWS = 100;
@@ -43,7 +43,7 @@ function paintRow(row, job) {
   setField(row, "priority", String(job.priority));
   setField(row, "site", job.manager?.name ?? "");
   paintTime(row, "submitted", job.created_at);
-  setHidden(row.querySelector("[data-action=cancel]"), ENDED.has(job.status));
+  setHidden(row.querySelector("[data-action=cancel]"), !canBeCanceled(job));
 }
 
 // Tells screen readers when a job changes its state, and nothing in between.

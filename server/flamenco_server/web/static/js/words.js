@@ -10,7 +10,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 const BAR_LENGTH = 10_000;
 const LEAST_FAILED = 200;
 const MEASURING = "measuring…";
-export const ENDED = new Set(["completed", "failed", "canceled"]);
+const ENDED = new Set(["completed", "failed", "canceled"]);
 
 export function look(status) {
   return looks.job[status] ?? UNKNOWN;
@@ -33,6 +33,10 @@ export function requested(thing) {
   const wanted = thing.status_requested;
   if (!wanted || wanted === thing.status) return "";
   return REQUEST_WORDS[wanted] ?? wanted;
+}
+
+export function canBeCanceled(job) {
+  return !ENDED.has(job.status) && job.status !== "cancel-requested" && !job.cancel_requested;
 }
 
 // Measures the parts of a job's bar, in ten-thousandths of its length.
