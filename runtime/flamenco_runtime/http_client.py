@@ -67,17 +67,30 @@ async def send(
     data: Any = None,
 ) -> Reply:
     """Make one call; ``document`` is sent as JSON. Raises Unreachable, or the error that the status stands for."""
+    reply = await exchange(session, method, url, headers=headers, document=document, data=data)
+    if reply.status >= 400:
+        raise error_of(reply)
+    return reply
+
+
+async def exchange(
+    session: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    document: object = None,
+    data: Any = None,
+) -> Reply:
+    """Make one call and return the answer, whatever its status; ``document`` is sent as JSON. Raises Unreachable."""
     if document is not None:
         data = orjson.dumps(document)
         headers = {**(headers or {}), "Content-Type": "application/json"}
     try:
         async with session.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
-            reply = Reply(response.status, await response.read(), dict(response.headers))
+            return Reply(response.status, await response.read(), response.headers)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise Unreachable(f"Cannot reach {url.split('?', maxsplit=1)[0]}: {error or type(error).__name__}.") from error
-    if reply.status >= 400:
-        raise error_of(reply)
-    return reply
 
 
 def error_of(reply: Reply) -> FlamencoError:
@@ -93,7 +106,8 @@ def error_of(reply: Reply) -> FlamencoError:
     if reply.status in _KINDS:
         error = _KINDS[reply.status](message)
     elif 400 <= reply.status < 500 and reply.status not in (408, 425, 429):
-        error = BadInput(message, problem.get("errors"))
+        errors = problem.get("errors")
+        error = BadInput(message, errors if isinstance(errors, dict) else None)
     else:
         error = Unavailable(message)
     error.type = str(problem.get("type") or error.type)

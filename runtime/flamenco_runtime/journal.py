@@ -71,8 +71,7 @@ class Journal:
         the exception. Do not await in between what must stay in order: call, then await. Cancelling the future does not
         undo the work.
         """
-        if self._failure is not None or self._closing:
-            raise JournalClosed("The store is closed; try again in a moment.")
+        self._check_open()
         future: asyncio.Future[T] = self._loop.create_future()
         with self._filled:
             self._batch.works.append((work, future))
@@ -85,16 +84,23 @@ class Journal:
 
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on a reading connection, in a thread: it sees what is committed."""
+        self._check_open()
         return await self._loop.run_in_executor(self._reader, lambda: work(self._reading()))
 
     async def close(self) -> None:
-        """Commit what is written, then close the file."""
+        """Commit what is written, then close the file. Closing it again does nothing."""
+        if self._closing:
+            return
         with self._filled:
             self._closing = True
             self._filled.notify()
         await asyncio.to_thread(self._thread.join)
         await self._loop.run_in_executor(self._reader, self._close_reader)
         self._reader.shutdown()
+
+    def _check_open(self) -> None:
+        if self._failure is not None or self._closing:
+            raise JournalClosed("The store is closed; try again in a moment.")
 
     def _write_batches(self) -> None:
         while True:
@@ -144,12 +150,16 @@ class Journal:
 def _open_for_writing(path: Path, prepare: Work[None]) -> apsw.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = apsw.Connection(str(path))
-    path.chmod(0o600)
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    with connection:
-        prepare(connection)
+    try:
+        path.chmod(0o600)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        with connection:
+            prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -160,7 +170,9 @@ def _outcome(work: Work[Any], connection: apsw.Connection) -> Any:
             return work(connection)
     except (apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.ReadOnlyError):
         raise
-    except Exception as error:  # noqa: BLE001 (handed to whoever asked)
+    except Exception as error:
+        if not connection.in_transaction:  # SQLite has rolled the whole batch back, not this work alone
+            raise
         return _Raised(error)
 
 

@@ -1,5 +1,6 @@
 """Reading JSON that comes from elsewhere, and writing ours."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import orjson
@@ -11,6 +12,8 @@ from flamenco_core.errors import BadInput, TooLarge
 T = TypeVar("T")
 
 MIB = 1024 * 1024
+MOST_LEVELS = 100
+"""How deeply JSON may be nested. What we keep must also fit into answers, and orjson writes 254 levels."""
 DEFAULT_LIMIT_BYTES = MIB
 """The largest JSON body, unless a route says otherwise (quality.md, section 5)."""
 
@@ -27,9 +30,14 @@ async def read_json(request: web.Request, schema: Schema, *, limit_bytes: int = 
     Raises TooLarge, BadJson, and BadInput with ``errors`` per field. A body that says that it is too large is refused
     before it is read.
     """
+    return load_json(schema, await read_json_bytes(request, limit_bytes=limit_bytes))
+
+
+async def read_json_bytes(request: web.Request, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> bytes:
+    """Read a body that is said to be JSON, as it came. Raises TooLarge, BadJson."""
     if request.content_type != "application/json":
         raise BadJson(f"Send Content-Type: application/json, not {request.content_type!r}.")
-    return load_json(schema, await read_limited(request, limit_bytes))
+    return await read_limited(request, limit_bytes)
 
 
 async def read_limited(request: web.Request, limit_bytes: int) -> bytes:
@@ -53,6 +61,8 @@ def load_json(schema: Schema, body: bytes | str) -> Any:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadJson(f"The body is not valid JSON: {error}.") from error
+    if _is_deeper(document, MOST_LEVELS):
+        raise BadJson(f"The body is nested more than {MOST_LEVELS} levels deep.")
     try:
         return schema.load(document)
     except ValidationError as error:
@@ -69,6 +79,21 @@ def invalid(error: ValidationError) -> BadInput:
 def json_reply(document: object, *, status: int = 200) -> web.Response:
     """Answer with JSON; the document is of dicts, lists and plain values."""
     return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")
+
+
+def _is_deeper(document: object, levels: int) -> bool:
+    nodes = [document]
+    for _ in range(levels):
+        nodes = [child for node in nodes for child in _children(node) if isinstance(child, dict | list)]
+        if not nodes:
+            return False
+    return True
+
+
+def _children(node: object) -> Iterable[object]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def _flat(messages: Any, path: str) -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ import structlog
 def configure_logging(*, level: str = "info", as_json: bool = False) -> None:
     """Set up logging to standard error, for our own events and for the standard library's.
 
-    ``level`` is debug, info, warning or error. Control characters in facts are escaped by either renderer, so a
-    foreign text cannot forge a line.
+    ``level`` is debug, info, warning or error. Control characters are escaped, so a foreign text cannot forge
+    a line nor steer a terminal.
     """
     renderer: structlog.typing.Processor
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(pad_event_to=0)
@@ -18,7 +18,7 @@ def configure_logging(*, level: str = "info", as_json: bool = False) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info if as_json else structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info if as_json else _escape_controls,
     ]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -35,3 +35,14 @@ def configure_logging(*, level: str = "info", as_json: bool = False) -> None:
         )
     )
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+
+
+def _escape_controls(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what is not printable in texts; the renderer for terminals does so only inside of lists and the like."""
+    return {key: _printable(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

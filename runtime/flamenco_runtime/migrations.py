@@ -30,5 +30,5 @@ def migrate(connection: apsw.Connection, package: str) -> None:
         raise NewerStore(f"This store has schema {present}, and this Flamenco knows up to {newest}: update Flamenco.")
     for number, entry in steps:
         if number > present:
-            connection.execute(entry.read_text(encoding="utf-8"))
+            connection.execute(entry.read_text(encoding="utf-8")).fetchall()  # all its statements, not up to a row
             connection.execute(f"PRAGMA user_version = {number:d}")

@@ -53,7 +53,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except ValidationError as error:
         return problem_reply(invalid(error))
     except web.HTTPException as error:
-        return error if error.status < 400 else _http_problem(error)
+        if error.status < 400:  # a redirection
+            raise
+        return _http_problem(error)
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return _problem(500, "internal", "Something went wrong on our side; the log has the details.")

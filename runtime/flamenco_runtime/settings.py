@@ -3,15 +3,19 @@
 Later ones win. Unknown keys and bad values stop the start with a message; nothing falls back silently.
 """
 
+import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from flamenco_core.errors import BadInput
 
 S = TypeVar("S")
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 class BadSettings(BadInput):
@@ -40,7 +44,7 @@ class Address:
 def parse_address(text: str) -> Address:
     """Read ``HOST:PORT``. Raises ValueError with what would be right."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not colon or not host or "/" in host or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ValueError("write HOST:PORT, for example 127.0.0.1:8000")
     return Address(host.strip("[]"), int(port))
 
@@ -68,7 +72,7 @@ def load_settings(
     values: dict[str, object] = {}
     for source, given in (
         (str(file), _read_file(file) if file else {}),
-        ("the environment", _from_environment(known, prefix, environ)),
+        ("the environment", _from_environment(prefix, environ)),
         ("the command line", {key: value for key, value in (overrides or {}).items() if value is not None}),
     ):
         for key, value in given.items():
@@ -87,17 +91,13 @@ def _read_file(file: Path) -> Mapping[str, object]:
         raise BadSettings(f"{file} is not a TOML file: {error}.") from error
 
 
-def _from_environment(known: Mapping[str, Field[Any]], prefix: str, environ: Mapping[str, str]) -> dict[str, object]:
-    names = {prefix + key.upper(): key for key in known}
-    return {names[name]: value for name, value in environ.items() if name in names}
+def _from_environment(prefix: str, environ: Mapping[str, str]) -> dict[str, object]:
+    return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
 
 
 def _converted(kind: object, value: object, key: str, source: str) -> object:
-    convert = _CONVERSIONS.get(kind)
-    if convert is None:
-        return value
     try:
-        return convert(value)
+        return _CONVERSIONS[kind](value)
     except (ValueError, TypeError) as error:
         raise BadSettings(f"{source}: {key} cannot be {value!r}: {error}.") from error
 
@@ -111,34 +111,42 @@ def _boolean(value: object) -> bool:
 
 
 def _whole_number(value: object) -> int:
-    if isinstance(value, bool) or not str(value).lstrip("-").isdecimal():
+    if isinstance(value, bool) or not _WHOLE_NUMBER.fullmatch(str(value)):
         raise ValueError("write a whole number")
     return int(str(value))
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool):
-        raise TypeError("write a number")
-    return float(str(value))
+    number = math.nan if isinstance(value, bool) else float(str(value))
+    if not math.isfinite(number):
+        raise ValueError("write a number")
+    return number
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | Path):
+        raise TypeError("write a text")
+    return str(value)
 
 
 def _path(value: object) -> Path:
-    if not str(value):
+    text = _text(value)
+    if not text or "\0" in text:
         raise ValueError("write a path")
-    return Path(str(value)).expanduser().absolute()
+    return Path(text).expanduser().absolute()
 
 
 def _address(value: object) -> Address:
-    return value if isinstance(value, Address) else parse_address(str(value))
+    return value if isinstance(value, Address) else parse_address(_text(value))
 
 
 _CONVERSIONS: dict[object, Callable[[object], object]] = {
     bool: _boolean,
     int: _whole_number,
     float: _number,
-    str: str,
+    str: _text,
     Path: _path,
     Path | None: _path,
     Address: _address,
-    str | None: str,
+    str | None: _text,
 }
