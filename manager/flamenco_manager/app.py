@@ -108,7 +108,7 @@ def _assembled(
         foreman=foreman,
         gate=Gate(foreman, registration_token=settings.registration_token, approves_all=settings.approve == "all"),
         assignments=Assignments(arrivals_store, store, predefined(str(jobs_folder)), settings.policy),
-        updates=TaskUpdates(foreman, store, logs, outbox),
+        updates=TaskUpdates(foreman, store, logs, uploads),
         previews=PreviewIntake(outbox, previews, uploads),
     )
     app = web.Application(middlewares=[problems, worker_errors], client_max_size=LARGEST_BODY_BYTES)

@@ -22,26 +22,23 @@ class UnknownImage(FlamencoError):
 
 
 class Store(Protocol):
-    """Where tasks are looked up, and thumbnails wait to be sent."""
+    """Where tasks are looked up."""
 
     async def job_of(self, task_id: str) -> str | None:
         """Return the id of the job that a task belongs to."""
+
+
+class Uploader(Protocol):
+    """Who sends thumbnails."""
 
     async def queue_preview(self, job: str, frame: int) -> None:
         """Let the thumbnail of a frame be sent."""
 
 
-class Wakeable(Protocol):
-    """Who sends thumbnails."""
-
-    def wake(self) -> None:
-        """Look for something to send."""
-
-
 class PreviewIntake:
     """Keeps previews."""
 
-    def __init__(self, store: Store, previews: Previews, uploads: Wakeable) -> None:
+    def __init__(self, store: Store, previews: Previews, uploads: Uploader) -> None:
         self._store = store
         self._previews = previews
         self._uploads = uploads
@@ -57,6 +54,5 @@ class PreviewIntake:
             return False
         await self._previews.keep(job, frame, image)
         if frame is not None and is_thumbnail(image, content_type):
-            await self._store.queue_preview(job, frame)
-            self._uploads.wake()
+            await self._uploads.queue_preview(job, frame)
         return True

@@ -1,19 +1,17 @@
 """What Workers say of tasks, in time or late: log text goes to its place, the rest to the farm's rules."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-import orjson
 import structlog
 
-from flamenco_core.errors import BadInput, Conflict, NotFound
+from flamenco_core.errors import Conflict, NotFound
 from flamenco_core.wire.worker_api import SavedFrame, TaskUpdate
 from flamenco_manager import attempts
 from flamenco_manager.attempts import Verdict
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Task, Worker
-from flamenco_manager.stores.farm_store import PastAttempt
+from flamenco_manager.stores.farm_store import Also, PastAttempt
 from flamenco_manager.task_logs import TaskLogs
 
 log = structlog.get_logger()
@@ -40,8 +38,8 @@ class Store(Protocol):
     async def has_task(self, task_id: str) -> bool:
         """Tell whether there is such a task, also in a job that has ended."""
 
-    def save_late_frames(self, past: PastAttempt, frames: Sequence[SavedFrame]) -> "asyncio.Future[None]":
-        """Store frames that an attempt had saved, after its job has left memory."""
+    def late_frames(self, past: PastAttempt, frames: Sequence[SavedFrame]) -> Also:
+        """Make the part of a transaction that stores frames of a job that has left memory."""
 
 
 class Uploader(Protocol):
@@ -61,8 +59,7 @@ class TaskUpdates:
         self._uploader = uploader
 
     async def take(self, worker: Worker, task_id: str, said: TaskUpdate) -> None:
-        """Apply an update; it is on disk on return. Raises NoSuchTask, AttemptOver, BadInput."""
-        _check_result(said)
+        """Apply an update; it is on disk on return. Raises NoSuchTask, AttemptOver, BadTaskStatus."""
         task = self._foreman.farm.tasks.get(task_id)
         if task is None or task.worker is not worker or said.attempt not in (None, task.attempt):
             await self._take_late(worker, task_id, task, said)
@@ -108,7 +105,7 @@ class TaskUpdates:
             attempts.record_frames(self._foreman.farm, task, past.attempt, said.frames)
             await self._foreman.settle()
         elif said.frames:
-            await asyncio.shield(self._store.save_late_frames(past, said.frames))
+            await self._foreman.settle(also=self._store.late_frames(past, said.frames))
 
 
 def _is_repeat(past: PastAttempt, said: TaskUpdate) -> bool:
@@ -121,11 +118,3 @@ def _over(task: Task) -> AttemptOver:
     if task.is_held:
         return AttemptOver("This was said of an earlier run of the task.")
     return AttemptOver(f"This attempt is over; the task is {task.status}.")
-
-
-def _check_result(said: TaskUpdate) -> None:
-    """Refuse a result that cannot be written as JSON again. Raises BadInput."""
-    try:
-        orjson.dumps(said.result)
-    except TypeError as error:
-        raise BadInput(f"result cannot be stored: {error}.", {"result": "Nested too deeply."}) from error

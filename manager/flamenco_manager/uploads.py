@@ -46,6 +46,12 @@ class Store(Protocol):
     async def preview_uploaded(self, job: str, frame: int) -> None:
         """Note that the Server has a thumbnail."""
 
+    async def queue_log(self, task_key: int, attempt: int) -> None:
+        """Note that a log is to be sent."""
+
+    async def queue_preview(self, job: str, frame: int) -> None:
+        """Note that the thumbnail of a frame is to be sent."""
+
     async def job_of(self, task_id: str) -> str | None:
         """Return the id of the job that a task belongs to."""
 
@@ -63,6 +69,16 @@ class Uploads:
     def wake(self) -> None:
         """Look for something to send."""
         self._due.set()
+
+    async def queue_log(self, task_key: int, attempt: int) -> None:
+        """Let a log be sent again: something was added to it after its attempt had ended."""
+        await self._store.queue_log(task_key, attempt)
+        self.wake()
+
+    async def queue_preview(self, job: str, frame: int) -> None:
+        """Let the thumbnail of a frame be sent."""
+        await self._store.queue_preview(job, frame)
+        self.wake()
 
     def follow(self, order: Order) -> None:
         """Send a log now, and what is added to it for some seconds (``task.log``)."""

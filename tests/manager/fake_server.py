@@ -12,8 +12,8 @@ from aiohttp import web
 
 from flamenco_core.identifiers import new_id, task_id
 from flamenco_core.wire.manager_api import MANAGER_FEED, NO_DIGEST, SERVER_FEED
-from flamenco_runtime.settings import Address
 from flamenco_runtime.service import listening
+from flamenco_runtime.settings import Address
 
 TOKEN = "link-token"
 

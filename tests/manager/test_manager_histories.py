@@ -1,10 +1,10 @@
 """Random histories of a farm; after each step its invariants hold (quality.md 4.1: I1, I2, I4, I6)."""
 
+from farm_builder import Site, a_saved_frame
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from farm_builder import Site, a_saved_frame
 from flamenco_core.statuses import TaskStatus, WorkerStatus
 from flamenco_manager import attempts, job_rules, worker_rules
 from flamenco_manager.attempts import HandOut, Verdict

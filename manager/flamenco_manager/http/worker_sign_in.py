@@ -1,7 +1,6 @@
 """Who calls: HTTP Basic with the Worker's id and the secret that it made up (worker-api.md, section 2)."""
 
 import base64
-import binascii
 import ipaddress
 
 from aiohttp import web
@@ -53,7 +52,7 @@ def _credentials(request: web.Request) -> tuple[str, str]:
         raise UnknownWorker("Sign in with the id and the secret of a Worker.")
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # not ASCII, not base64, or not UTF-8 inside
         raise UnknownWorker("The Authorization header cannot be read.") from error
     worker_id, _, secret = text.partition(":")
     return worker_id, secret

@@ -105,8 +105,9 @@ class FarmStore:
             lambda connection: connection.execute(query, (rows.id_bytes(task_id),)).get is not None
         )
 
-    def save_late_frames(self, past: PastAttempt, frames: Sequence[SavedFrame]) -> "asyncio.Future[None]":
-        """Store frames that an attempt had saved, of which it tells after its job has left memory."""
+    @staticmethod
+    def late_frames(past: PastAttempt, frames: Sequence[SavedFrame]) -> Also:
+        """Make the part of a transaction that stores frames of which an attempt tells after its job has left memory."""
 
         def work(connection: apsw.Connection) -> None:
             rev = connection.execute("SELECT changes FROM link").get
@@ -114,7 +115,7 @@ class FarmStore:
                 _SAVE_FRAME, [rows.frame_row(past.task_key, past.attempt, frame, rev) for frame in frames]
             )
 
-        return self._journal.write(work)
+        return work
 
 
 def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
