@@ -1,0 +1,1 @@
+"""One module per command, found by this folder: typed parameters and a function marked with ``@command``."""
