@@ -79,6 +79,8 @@ async def build_app(
             yield app
             for loop in loops:
                 loop.cancel()
+    except BaseExceptionGroup as errors:  # whoever runs us is told what went wrong, not how our loops are grouped
+        raise errors.exceptions[0] from errors
     finally:
         logs.close()
         await journal.close()

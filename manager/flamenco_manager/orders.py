@@ -70,6 +70,7 @@ class Orders:
         else:
             outcome = await self._outcome(order)
         now = self._foreman.now()
+        self._foreman.farm.hurry()
         note = OrderNote(now.wall, outcome.result, outcome.why, outcome.job)
         await self._foreman.settle(also=self._book.order_note(order, digest, note))
         log.info("order applied", order=order.order, kind=order.kind, result=outcome.result or "begun", why=outcome.why)

@@ -28,6 +28,7 @@ class Settings:
     idle_worker_timeout_s: float = setting(180.0, "seconds of silence until a Worker without a task counts as gone")
     starting_worker_timeout_s: float = setting(180.0, "seconds of silence allowed until a Worker has begun its task")
     task_timeout_s: float = setting(600.0, "seconds without a word about a task until its attempt counts as failed")
+    start_up_grace_s: float = setting(120.0, "seconds after the Manager's start in which nothing times out")
     failed_attempts: int = setting(3, "failed attempts until a task is failed")
     lost_attempts: int = setting(3, "attempts whose Worker disappeared until a task is failed")
     job_failed_tasks: int = setting(3, "a job fails when so many of its tasks failed ...")
@@ -48,6 +49,7 @@ class Settings:
             idle_worker_timeout_s=self.idle_worker_timeout_s,
             starting_worker_timeout_s=self.starting_worker_timeout_s,
             task_timeout_s=self.task_timeout_s,
+            start_up_grace_s=self.start_up_grace_s,
             failed_attempts=self.failed_attempts,
             lost_attempts=self.lost_attempts,
             job_failed_tasks=self.job_failed_tasks,

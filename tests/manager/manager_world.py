@@ -133,7 +133,7 @@ class HttpWorker:
 async def manager_world(data: Path, server: FakeServer, **settings: Any) -> AsyncIterator[World]:
     """Run a Manager on ``data``; leaving it and entering again is a restart."""
     time = settings.pop("time", None) or TestTime()
-    chosen = Settings(server=server.url, data=data, token=TOKEN, name="site", **settings)
+    chosen = Settings(**{"server": server.url, "data": data, "token": TOKEN, "name": "site", **settings})
     async with (
         build_app(chosen, time.wall, time.monotonic) as app,
         listening(app, Address("127.0.0.1", 0)) as address,
