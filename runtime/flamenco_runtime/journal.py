@@ -165,15 +165,18 @@ def _open_for_writing(path: Path, prepare: Work[None]) -> apsw.Connection:
 
 def _outcome(work: Work[Any], connection: apsw.Connection) -> Any:
     """Run one work in its savepoint; an exception of its own is its outcome, SQLite's I/O trouble is everybody's."""
+    connection.execute("SAVEPOINT work")
     try:
-        with connection:
-            return work(connection)
+        outcome = work(connection)
     except (apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.ReadOnlyError):
         raise
     except Exception as error:
         if not connection.in_transaction:  # SQLite has rolled the whole batch back, not this work alone
             raise
-        return _Raised(error)
+        connection.execute("ROLLBACK TO work")
+        outcome = _Raised(error)
+    connection.execute("RELEASE work")
+    return outcome
 
 
 @dataclass

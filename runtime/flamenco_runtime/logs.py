@@ -13,7 +13,11 @@ def configure_logging(*, level: str = "info", as_json: bool = False) -> None:
     a line nor steer a terminal.
     """
     renderer: structlog.typing.Processor
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(pad_event_to=0)
+    if as_json:
+        renderer = structlog.processors.JSONRenderer()
+    else:  # its own tracebacks show the values of variables, and so tokens
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=plain)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
