@@ -59,6 +59,7 @@ def test_a_range_is_read_and_written(text: str, frames: list[int], written: str)
         ("  ", "No frames given. Write for example 1-250, or 3, 5-10, or 1-100:5."),
         ("abc", "'abc' is not a frame range. Write for example 1-250, or 3, 5-10, or 1-100:5."),
         ("10-1", "'10-1' ends before it begins. Write 1-10 instead."),
+        ("2-1", "'2-1' ends before it begins. Write 1-2 instead."),
         ("1-5, 9-3", "'9-3' ends before it begins. Write 3-9 instead."),
         ("1-10:0", "'1-10:0' has a step of 0. A step is at least 1, as in 1-10:5."),
         (f"1-{LAST_FRAME + 1}", f"'1-{LAST_FRAME + 1}' goes beyond frame {LAST_FRAME}, the last one that Blender has."),
