@@ -1,29 +1,29 @@
 """Applying orders: what people ask of this Manager through the Server (manager-api.md, "Orders")."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import orjson
 import structlog
 
 from flamenco_core.errors import FlamencoError
 from flamenco_core.identifiers import is_uuid
-from flamenco_core.wire.manager_api import Order, OrderSchema
+from flamenco_core.wire.manager_api import Order, order_digest
 from flamenco_manager import job_rules, worker_rules
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.job_arrival import Arrivals
 from flamenco_manager.model import Job
 from flamenco_manager.stores.farm_store import Also
-from flamenco_manager.stores.outbox import OrderNote
+from flamenco_manager.stores.outbox import LinkState, OrderNote
 
 log = structlog.get_logger()
-_ORDER = OrderSchema()
 
 
 class OrderBook(Protocol):
     """What applying orders needs of a store."""
+
+    async def state(self) -> LinkState:
+        """Return how far both sides have come."""
 
     async def has_applied(self, order_id: str) -> bool:
         """Tell whether an order was applied before, under whatever number."""
@@ -64,7 +64,7 @@ class Orders:
 
     async def apply(self, order: Order) -> None:
         """Carry out an order, once. Raises Unavailable when it cannot be stored."""
-        digest = digest_of(order)
+        digest = order_digest((await self._book.state()).last_order_digest, order)
         if await self._book.has_applied(order.id):
             outcome = _Outcome("done", "It was applied before.")
         else:
@@ -119,8 +119,3 @@ class Orders:
     async def _send_log(self, order: Order) -> _Outcome:
         self._follow(order)
         return _Outcome("done")
-
-
-def digest_of(order: Order) -> str:
-    """Return the SHA-256 of an order: of its JSON with sorted keys and no spaces."""
-    return hashlib.sha256(orjson.dumps(_ORDER.dump(order), option=orjson.OPT_SORT_KEYS)).hexdigest()

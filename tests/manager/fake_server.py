@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 
 from flamenco_core.identifiers import new_id, task_id
-from flamenco_core.wire.manager_api import MANAGER_FEED, NO_DIGEST, SERVER_FEED
+from flamenco_core.wire.manager_api import MANAGER_FEED, NO_DIGEST, SERVER_FEED, OrderSchema, order_digest
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
 
@@ -39,6 +39,7 @@ class FakeServer:
         self.whole_logs: set[tuple[str, int]] = set()
         self.thumbnails: dict[tuple[str, int], bytes] = {}
         self.resync = False
+        self.hellos = 0
         self.lose_answers = 0
         """So many reports are applied, but their answers do not arrive."""
         self.refuse_tasks = False
@@ -130,14 +131,19 @@ class FakeServer:
     async def _hello(self, request: web.Request) -> web.Response:
         said = orjson.loads(await request.read())
         self.manager_feed = said["feed"]
-        next_order = min(said["last_order"], len(self.orders)) + 1
+        self.hellos += 1
+        await self._tell()
+        digest = NO_DIGEST
+        for order in self.orders[: said["last_order"]]:
+            digest = order_digest(digest, OrderSchema().load(order))
+        fits = digest == said["last_order_digest"] and said["last_order"] <= len(self.orders)
         return _json(
             {
                 "manager": new_id(),
                 "feed": self.feed,
-                "next_order": next_order,
+                "next_order": said["last_order"] + 1,
                 "next_report": self.applied + 1,
-                "resync": self.resync,
+                "resync": self.resync or not fits,
             }
         )
 

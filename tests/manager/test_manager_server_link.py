@@ -168,6 +168,18 @@ async def test_another_feed_leads_to_a_new_hello(server: FakeServer, tmp_path: P
         await server.until(lambda: 1 in server.results)
 
 
+async def test_a_server_with_other_orders_than_those_applied_is_noticed(server: FakeServer, tmp_path: Path) -> None:
+    async with manager_world(tmp_path, server):
+        await server.issue("job.cancel", job=new_id())
+        await server.until(lambda: 1 in server.results)
+    server.orders[0]["details"] = {"job": new_id()}
+    async with manager_world(tmp_path, server) as world:
+        await world.worker()
+        await server.issue("job.cancel", job=new_id())
+        await server.until(lambda: server.hellos >= 3)
+        assert 2 not in server.results
+
+
 async def test_a_manager_that_is_to_resync_keeps_its_workers_served(server: FakeServer, tmp_path: Path) -> None:
     server.resync = True
     async with manager_world(tmp_path, server) as world:
