@@ -3,8 +3,8 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from flamenco_worker.manager_link import ManagerLink
 from flamenco_worker.outbox import open_outbox
 from flamenco_worker.previews import PreviewQueue
 from flamenco_worker.programs import Programs, find_programs
-from flamenco_worker.registry import load_commands
+from flamenco_worker.registry import KnownCommand, load_commands
 from flamenco_worker.session import Session
 from flamenco_worker.settings import Settings
 from flamenco_worker.task_runner import TaskRunner
@@ -47,6 +47,7 @@ class Machine:
     settings: Settings
     node: str
     hardware: Hardware
+    commands: Mapping[str, KnownCommand]
     http: aiohttp.ClientSession
     timing: Timing
     environ: Mapping[str, str]
@@ -93,12 +94,13 @@ async def _until_stopped(slots: list["asyncio.Task[None]"], stop: asyncio.Event)
 
 @asynccontextmanager
 async def _machine(settings: Settings, timing: Timing, environ: Mapping[str, str]) -> AsyncIterator[Machine]:
-    with _data_folder(settings.data):
+    async with _data_folder(settings.data):
+        commands = await asyncio.to_thread(load_commands)
         node = await asyncio.to_thread(node_id, settings.data)
         hardware = await asyncio.to_thread(_hardware)
         connector = aiohttp.TCPConnector(limit=0)  # each slot parks one or two long polls
         async with aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as http:
-            yield Machine(settings, node, hardware, http, timing, environ)
+            yield Machine(settings, node, hardware, commands, http, timing, environ)
 
 
 async def _run_slot(machine: Machine, slot: int, programs: Programs, on_signed_on: Callable[[], None]) -> None:
@@ -122,7 +124,7 @@ async def _run_session(
     async with open_outbox(folder / "outbox.sqlite") as outbox:
         sender = UpdateSender(link, outbox, timing)
         previews = PreviewQueue(link, folder / "preview.jpg")
-        runner = TaskRunner(link, sender, previews, programs, load_commands(), timing)
+        runner = TaskRunner(link, sender, previews, programs, machine.commands, timing)
         session = Session(
             partial(join, link, folder / "credentials.json", introduction, timing), link, sender, runner, timing
         )
@@ -159,9 +161,18 @@ class _Countdown:
             self.reached()
 
 
-@contextmanager
-def _data_folder(folder: Path) -> Iterator[None]:
+@asynccontextmanager
+async def _data_folder(folder: Path) -> AsyncIterator[None]:
     """Keep the data folder to ourselves: two processes with the same credentials would fight. Raises DataInUse."""
+    descriptor = await asyncio.to_thread(_locked, folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    """Make and lock the folder; the lock lasts until the file that is returned is closed, or we die."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -169,10 +180,7 @@ def _data_folder(folder: Path) -> Iterator[None]:
     except OSError as error:
         os.close(descriptor)
         raise DataInUse(f"Another Worker uses {folder}. Stop it, or choose another folder with --data.") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
+    return descriptor
 
 
 def _hardware() -> Hardware:

@@ -2,8 +2,10 @@
 
 import asyncio
 import codecs
+import os
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 
 from flamenco_runtime.children import end_child, start_child
 from flamenco_worker.failures import CommandFailed
@@ -22,32 +24,56 @@ TakeLines = Callable[[list[str]], Awaitable[None]]
 async def run_program(arguments: Sequence[str], take: TakeLines) -> int:
     """Run a program until it ends, handing its output over, stdout and stderr together. Returns its exit status.
 
-    The first line is the command line as a shell would take it; the others begin with the process id. When the caller
-    is cancelled, the program and what it started are ended first. Raises CommandFailed when it cannot be started.
+    The first line is the command line as a shell would take it. When the caller is cancelled, the program and what it
+    started are ended first. Raises CommandFailed when it cannot be started.
     """
-    try:
-        child = await start_child(arguments, output=asyncio.subprocess.PIPE, errors=asyncio.subprocess.STDOUT)
-    except OSError as error:
-        raise CommandFailed(f"Cannot start {arguments[0]}: {error.strerror}.") from error
-    assert child.stdout is not None
-    try:
-        await take([f"pid={child.pid} runs: {shlex.join(arguments)}"])
-        await _read_until_ended(child, child.stdout, take)
-    finally:
-        status = await asyncio.shield(end_child(child, grace_s=CANCEL_GRACE_S))
+    async with _pipe() as (output, stop_reading, inlet):
+        try:
+            child = await start_child(arguments, output=inlet, errors=inlet)
+        except OSError as error:
+            raise CommandFailed(f"Cannot start {arguments[0]}: {error.strerror}.") from error
+        finally:
+            os.close(inlet)  # the child has its own: once that is closed too, the output ends
+        try:
+            await take([f"pid={child.pid} runs: {shlex.join(arguments)}"])
+            await _read_until_ended(child, _hand_over(output, take), stop_reading)
+        finally:
+            status = await asyncio.shield(end_child(child, grace_s=CANCEL_GRACE_S))
     return status
 
 
-async def _read_until_ended(child: asyncio.subprocess.Process, output: asyncio.StreamReader, take: TakeLines) -> None:
-    reading = asyncio.create_task(_hand_over(output, take))
+@asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, Callable[[], None], int]]:
+    """Make a pipe: a stream to read from, how to end that stream, and the end to write to, which the caller closes.
+
+    Not asyncio's own (``stdout=PIPE``): with that, Python 3.11 says that a child has ended only once nobody holds the
+    pipe any more, also not what the child started.
+    """
+    outlet, inlet = os.pipe()
+    output = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(outlet, "rb", buffering=0)
+    )
+    try:
+        yield output, transport.close, inlet
+    finally:
+        transport.close()
+
+
+async def _read_until_ended(
+    child: asyncio.subprocess.Process, hand_over: Coroutine[None, None, None], stop_reading: Callable[[], None]
+) -> None:
+    """Read until the program has ended and its output too, or shortly after when others keep the output open."""
+    reading = asyncio.create_task(hand_over)
     ending = asyncio.create_task(child.wait())
     try:
         await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():
+        if ending.done():
             await asyncio.wait({reading}, timeout=LAST_WORDS_S)
-        if reading.done():
-            reading.result()
-            await ending
+            stop_reading()
+        await reading
+        await ending
     finally:
         for task in (reading, ending):
             task.cancel()
