@@ -17,6 +17,8 @@ from .words import count
 
 PICTURE_SCALE = 9.0
 """Height of the newest frame, in Blender's unit: rows of the interface, about."""
+BAR_SHARE = 0.75
+"""How much of its row a progress bar has; the rest is the button that ends it."""
 PIXELS_PER_CHARACTER = 7.2
 ROOM_FOR_ICONS_PX = 70
 
@@ -97,9 +99,11 @@ def _draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
 
 
 def _draw_sending(layout: bpy.types.UILayout) -> None:
-    row = layout.box().row(align=True)
-    _draw_bar(row, SESSION.doing.words if SESSION.doing else "")
-    row.operator("flamenco.stop_sending", text="", icon="X")
+    column = layout.box().column()
+    column.label(text=SESSION.doing.words if SESSION.doing else "", icon="EXPORT")
+    bar = column.split(factor=BAR_SHARE, align=True)
+    _draw_bar(bar)
+    bar.operator("flamenco.stop_sending", text="Stop", icon="X")
 
 
 def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -110,10 +114,10 @@ def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = column.row()
     row.alert = job.look.word == "Failed"
     row.label(text=f"{job.name}: {job.sentence}", icon=job.look.icon)
-    row = column.row(align=True)
-    _draw_bar(row, job.look.word)
+    bar = column.split(factor=BAR_SHARE, align=True) if job.can_be_cancelled else column.row()
+    _draw_bar(bar)
     if job.can_be_cancelled:
-        row.operator("flamenco.cancel_job", text="Cancel", icon="X")
+        bar.operator("flamenco.cancel_job", text="Cancel", icon="X")
     if SESSION.job_problem is not None:
         _draw_text(column, context, str(SESSION.job_problem), "ERROR")
     elif job.activity:
@@ -127,22 +131,26 @@ def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         _draw_text(column, context, f"Frames are in {job.output}", "FILE_FOLDER")
 
 
-def _draw_bar(row: bpy.types.UILayout, text: str) -> None:
+def _draw_bar(row: bpy.types.UILayout) -> None:
+    percent = bpy.context.window_manager.flamenco_percent
     if hasattr(row, "progress"):  # Blender 4.0 and later
-        row.progress(factor=bpy.context.window_manager.flamenco_percent / 100, text=text)
+        row.progress(factor=percent / 100, text=f"{percent:.0f} %")
     else:
-        row.prop(bpy.context.window_manager, "flamenco_percent", text=text, slider=True)
+        row.prop(bpy.context.window_manager, "flamenco_percent", text="", slider=True)
 
 
 def _draw_settings(
     layout: bpy.types.UILayout, context: bpy.types.Context, job_type: JobType, values: "dict[str, Resolved]"
 ) -> None:
+    layout.separator()
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
     column.enabled = SESSION.doing is None
-    column.prop(context.scene.flamenco, "job_type")
-    column.prop(context.scene.flamenco, "job_name")
+    for name in ("job_type", "job_name"):
+        row = column.row(align=True)
+        row.row(align=True).prop(context.scene.flamenco, name)
+        row.label(text="", icon="BLANK1")  # as wide as the signs in the rows below
     group = settings_group(context.scene, job_type)
     for setting in job_type.settings:
         if setting.is_shown:

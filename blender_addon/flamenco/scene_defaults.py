@@ -49,7 +49,7 @@ def output_path(wanted: str, blend_file: str) -> str:
     """Choose where frames go: the scene's output if that folder exists, else a folder next to the blend file.
 
     ``wanted`` is the scene's output path made absolute; its last part is the beginning of the files' names, unless it
-    is a folder. Returns a folder, or a path with ``#`` for the frame's number; empty if the file was never saved either.
+    is a folder. Returns a folder, or a path with ``#`` for the frame's number; empty if there is no file either.
     """
     path = Path(os.path.normpath(wanted))
     if path.is_absolute() and path.is_dir():

@@ -1,0 +1,28 @@
+"""Runs with bpy 4.2 or later: installs the zip as an extension, submits as a script would, takes the add-on away again.
+
+Its argument is JSON: ``zip``, and ``online``, whether the user allows Blender to go online. It prints ``outcome: JSON``.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import bpy
+
+wanted = json.loads(sys.argv[-1])
+bpy.context.preferences.system.use_online_access = wanted["online"]
+bpy.ops.preferences.addon_enable(module="bl_pkg")
+bpy.ops.extensions.package_install_files(filepath=wanted["zip"], repo="user_default", enable_on_install=True)
+module = "bl_ext.user_default.flamenco"
+outcome: dict = {"enabled": module in bpy.context.preferences.addons, "online": bpy.app.online_access}
+outcome["preferences"] = hasattr(bpy.context.preferences.addons[module].preferences, "server_url")
+bpy.context.scene.frame_end = 24
+try:
+    outcome["result"] = sorted(bpy.ops.flamenco.render_on_flamenco("EXEC_DEFAULT", job_name="from bpy"))
+except RuntimeError as error:
+    outcome["error"] = str(error)
+outcome["job"] = bpy.context.window_manager.flamenco_job_id
+bpy.ops.preferences.addon_disable(module=module)
+outcome["left"] = [name for name in dir(bpy.types.Scene) if "flamenco" in name]
+outcome["left_behind"] = sorted(str(path) for path in Path(bpy.app.tempdir).glob("flamenco-*"))
+print("outcome: " + json.dumps(outcome), flush=True)
