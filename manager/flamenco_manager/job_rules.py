@@ -78,7 +78,9 @@ def cancel(farm: Farm, job: Job, now: Moment) -> None:
     for task in job.tasks:
         if not task.status.is_ended:
             _cancel_task(farm, task, now)
-    _end_as(farm, job, JobStatus.CANCELED, now)
+    if job.status is JobStatus.UNDER_CONSTRUCTION:
+        _end_as(farm, job, JobStatus.CANCELED, now)
+    look_at_end(farm, job, now)
 
 
 def fail_before_start(farm: Farm, job: Job, reason: str, now: Moment) -> None:

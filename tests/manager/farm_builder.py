@@ -29,7 +29,14 @@ class Site:
     def now(self) -> Moment:
         return Moment(EPOCH + timedelta(seconds=self.passed_s), 1000.0 + self.passed_s)
 
-    def job(self, waits_for: Sequence[Sequence[int]] = ((),), *, priority: int = 50, **task: object) -> Job:
+    def job(
+        self,
+        waits_for: Sequence[Sequence[int]] = ((),),
+        *,
+        priority: int = 50,
+        priorities: Sequence[int] | None = None,
+        **task: object,
+    ) -> Job:
         """Add a job; for each task, the indexes that it waits for."""
         self.number += 1
         job = Job(id=f"00000000-0000-4000-8000-{self.number:012}", key=self.number)
@@ -45,7 +52,7 @@ class Site:
                     "index": index,
                     "name": f"task-{index}",
                     "type": "misc",
-                    "priority": 50,
+                    "priority": priorities[index] if priorities else 50,
                     "steps_total": 1,
                     "depends_on": indexes,
                     **task,

@@ -13,13 +13,12 @@ def test_jobs_by_priority_then_age_and_tasks_by_priority_then_order() -> None:
     worker = site.worker()
     site.job([(), ()])
     site.job(priority=90)
-    late = site.job([(), ()])
-    late.tasks[1].priority = 80
+    site.job([(), (), ()], priorities=[50, 80, 50])
     order = []
     while (answer := site.ask(worker)) is not None:
         order.append((answer.task.job.key, answer.task.index))  # type: ignore[union-attr]
         site.says(worker, answer.task, "completed")  # type: ignore[union-attr]
-    assert order == [(3, 0), (2, 0), (2, 1), (4, 0), (4, 1)]
+    assert order == [(3, 0), (2, 0), (2, 1), (4, 1), (4, 0), (4, 2)]
 
 
 def test_a_task_waits_until_what_it_depends_on_is_completed() -> None:
@@ -248,6 +247,7 @@ def test_trace_18_a_flamenco_3_worker_cannot_end_run_2_with_the_result_of_run_1(
     site.passes(62, ours)
     assert site.takes(ours) is task
     worker_rules.sign_off(site.farm, ours, site.now)
+    site.passes(30, old)
     assert site.ask(old) is None  # it may still have the result of run 1 in its queue
     assert site.says(old, task, "completed") is Verdict.STALE
     site.passes(59, old)

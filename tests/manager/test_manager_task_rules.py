@@ -92,6 +92,7 @@ def test_a_cancelled_job_is_canceled_also_when_a_task_had_failed() -> None:
     site.says(worker, site.takes(worker), "failed")
     job_rules.cancel(site.farm, job, site.now)
     assert job.status is JobStatus.CANCELED
+    site.check()
 
 
 def test_cancelling_a_job_that_has_ended_is_refused() -> None:
