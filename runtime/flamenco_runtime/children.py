@@ -46,7 +46,8 @@ async def end_child(child: asyncio.subprocess.Process, *, grace_s: float = TERM_
     """End a child and its whole process group: SIGTERM, then SIGKILL after ``grace_s``. Returns its exit status."""
     _signal_group(child.pid, signal.SIGTERM)
     try:
-        await asyncio.wait_for(child.wait(), grace_s)
+        async with asyncio.timeout(grace_s):
+            await child.wait()
     except TimeoutError:
         pass
     finally:

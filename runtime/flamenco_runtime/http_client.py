@@ -125,7 +125,8 @@ def pauses(first_s: float = 0.2, longest_s: float = 30.0) -> Iterator[float]:
 async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:
     """Wait so long, or less when ``stop`` is set; tells whether it is."""
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for of Python 3.11 loses a cancellation that comes with the event
+            await stop.wait()
     except TimeoutError:
         return False
     return True

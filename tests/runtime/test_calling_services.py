@@ -159,3 +159,14 @@ async def test_waiting_ends_when_told_to_stop() -> None:
     waiting = asyncio.create_task(wait_or_stop(stop, 1000))
     stop.set()
     assert await waiting
+
+
+async def test_a_cancellation_that_comes_together_with_the_stop_is_not_lost() -> None:
+    stop = asyncio.Event()
+    waiting = asyncio.create_task(wait_or_stop(stop, 1000))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    stop.set()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
