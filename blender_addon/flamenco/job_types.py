@@ -86,6 +86,9 @@ def _read_setting(document: Mapping[str, Any]) -> Setting:
         raise ValueError(f"{key!r} cannot be the name of a setting")
     if kind not in TYPES:
         raise ValueError(f"{key} has the unknown type {kind!r}")
+    propargs = document.get("propargs") or {}
+    if not all(isinstance(value, (int, float)) for value in propargs.values()):
+        raise ValueError(f"{key} has propargs that are no numbers")
     info = document.get("eval_info") or {}
     return Setting(
         key=key,
@@ -94,7 +97,7 @@ def _read_setting(document: Mapping[str, Any]) -> Setting:
         description=document.get("description") or "",
         subtype=document.get("subtype"),
         choices=tuple(document.get("choices") or ()),
-        propargs=dict(document.get("propargs") or {}),
+        propargs=dict(propargs),
         default=document.get("default"),
         eval=document.get("eval"),
         link_text=info.get("description") or "",

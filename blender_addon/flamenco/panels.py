@@ -153,7 +153,7 @@ def _draw_settings(
         row.label(text="", icon="BLANK1")  # as wide as the signs in the rows below
     group = settings_group(context.scene, job_type)
     for setting in job_type.settings:
-        if setting.is_shown:
+        if setting.is_shown and group is not None:
             _draw_setting(column, group, setting, values[setting.key])
     for wrong in (item.problem for item in values.values() if item.problem):
         _draw_text(column, context, wrong, "ERROR")

@@ -134,9 +134,9 @@ class FlamencoScene(bpy.types.PropertyGroup):
     )
 
 
-def settings_group(scene: bpy.types.Scene, job_type: JobType) -> bpy.types.PropertyGroup:
-    """Return the properties that stand for a job type's settings, for the panel to draw."""
-    return getattr(scene, _attribute(job_type))
+def settings_group(scene: bpy.types.Scene, job_type: JobType) -> "bpy.types.PropertyGroup | None":
+    """Return the properties that stand for a job type's settings, for the panel to draw; None if there are none yet."""
+    return getattr(scene, _attribute(job_type), None)
 
 
 def property_name(setting: Setting) -> str:
@@ -151,13 +151,13 @@ def follow_job_types() -> bool:
     if job_types == _shown_job_types:
         return False
     _forget_job_types()
+    _shown_job_types = job_types
     for job_type in job_types:
         made = type(f"FlamencoSettings_{_attribute(job_type)}", (bpy.types.PropertyGroup,), {})
         made.__annotations__ = {property_name(item): property_for(job_type, item) for item in job_type.settings}
         bpy.utils.register_class(made)
         setattr(bpy.types.Scene, _attribute(job_type), bpy.props.PointerProperty(type=made))
         _registered[_attribute(job_type)] = made
-    _shown_job_types = job_types
     return True
 
 

@@ -4,6 +4,7 @@ import time
 
 import bpy
 
+from .background import outcome_of
 from .preferences import connect
 from .properties import SESSION, chosen_job_type, evaluate_linked, follow_job_types
 
@@ -14,6 +15,16 @@ PAINTED = {"PROPERTIES", "STATUSBAR", "PREFERENCES"}
 
 def tick() -> float:
     """Do what is due. Returns the seconds until the next time, as Blender's timers want."""
+    outcome = outcome_of(_do_what_is_due)
+    if outcome.problem is not None:  # an exception would make Blender drop the timer, and the panel would fall silent
+        SESSION.problem = outcome.problem
+    if outcome.problem is not None or outcome.get():
+        _paint()
+    return EVERY_S
+
+
+def _do_what_is_due() -> bool:
+    """Fetch, connect, evaluate. Returns whether something to be seen has changed."""
     if SESSION.is_looked_at and SESSION.farm is None:
         connect()
     changed = SESSION.tick(time.monotonic())
@@ -21,9 +32,7 @@ def tick() -> float:
     changed = _evaluate_what_is_looked_at() or changed
     if SESSION.job is not None:
         bpy.context.window_manager.flamenco_job_id = SESSION.job.id
-    if changed:
-        _paint()
-    return EVERY_S
+    return changed
 
 
 def _evaluate_what_is_looked_at() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from blender_addon.job_type_documents import EVERY_SETTING, SIMPLE_RENDER
 
-TOKEN = "the token of this test"  # noqa: S105
+TOKEN = "the token of this test"
 PICTURE = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
 
 
@@ -55,10 +55,20 @@ class FakeServer:
         job_id = str(uuid.uuid4())
         frames = 24 if "frames" in submission["settings"] else 0
         job = {
-            **{"id": job_id, "name": submission["name"], "type": submission["type"], "status": "queued"},
-            **{"activity": "", "cancel_requested": False, "task_count": 3, "task_counts": {"queued": 3}},
-            **{"steps_completed": 0, "steps_total": 24, "frame_count": frames, "frames_done": 0},
-            **{"output": submission["settings"].get("render_output_path"), "newest_frame": None},
+            "id": job_id,
+            "name": submission["name"],
+            "type": submission["type"],
+            "status": "queued",
+            "activity": "",
+            "cancel_requested": False,
+            "task_count": 3,
+            "task_counts": {"queued": 3},
+            "steps_completed": 0,
+            "steps_total": 24,
+            "frame_count": frames,
+            "frames_done": 0,
+            "output": submission["settings"].get("render_output_path"),
+            "newest_frame": None,
         }
         self.jobs[job_id] = job
         return job
@@ -101,7 +111,7 @@ def serving() -> Iterator[FakeServer]:
 class _Handler(BaseHTTPRequestHandler):
     server_of: FakeServer
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Say nothing; the requests are kept."""
 
     def do_GET(self) -> None:
@@ -127,33 +137,49 @@ class _Handler(BaseHTTPRequestHandler):
         if fake.answers_with is not None:
             self._answer(200, fake.answers_with, "text/html")
             return
-        match self.command, self.path.strip("/").split("/")[2:]:
-            case "GET", ["job-types"]:
+        parts = self.path.strip("/").split("/")[2:]
+        if not (self._read(parts) if self.command == "GET" else self._write(parts, body)):
+            self._problem(404, "not-found", f"There is no {self.path}.")
+
+    def _read(self, parts: list[str]) -> bool:
+        """Answer a GET. Returns False if there is no such thing."""
+        fake = self.server_of
+        match parts:
+            case ["job-types"]:
                 self._json(200, {"job_types": fake.job_types})
-            case "GET", ["workers"]:
+            case ["workers"]:
                 self._json(200, {"workers": fake.workers})
-            case "POST", ["blobs", "missing"]:
-                asked = [blob["sha256"] for blob in json.loads(body)["blobs"]]
-                self._json(200, {"missing": [sha256 for sha256 in asked if sha256 not in fake.blobs]})
-            case "PUT", ["blobs", sha256]:
-                self._keep(sha256, body)
-            case "POST", ["jobs"]:
-                self._submit(json.loads(body))
-            case "GET", ["jobs", job_id] if job_id in fake.jobs:
+            case ["jobs", job_id] if job_id in fake.jobs:
                 self._json(200, fake.jobs[job_id])
-            case "POST", ["jobs", job_id, "cancel"] if job_id in fake.jobs:
-                fake.jobs[job_id].update(status="cancel-requested", cancel_requested=True)
-                self._json(202, fake.jobs[job_id])
-            case "POST", ["test", "jobs", job_id]:
-                fake.let_job(job_id, **json.loads(body))
-                self._json(200, fake.jobs[job_id])
-            case "POST", ["test", "uploads"]:
-                fake.hold_uploads.clear() if json.loads(body)["held"] else fake.hold_uploads.set()
-                self._json(200, {})
-            case "GET", ["jobs", _, "frames", _, "thumbnail"]:
+            case ["jobs", _, "frames", _, "thumbnail"]:
                 self._answer(200, fake.picture, "image/jpeg")
             case _:
-                self._problem(404, "not-found", f"There is no {self.path}.")
+                return False
+        return True
+
+    def _write(self, parts: list[str], body: bytes) -> bool:
+        """Answer a POST or PUT. Returns False if there is no such thing."""
+        fake = self.server_of
+        match parts:
+            case ["blobs", "missing"]:
+                asked = [blob["sha256"] for blob in json.loads(body)["blobs"]]
+                self._json(200, {"missing": [sha256 for sha256 in asked if sha256 not in fake.blobs]})
+            case ["blobs", sha256]:
+                self._keep(sha256, body)
+            case ["jobs"]:
+                self._submit(json.loads(body))
+            case ["jobs", job_id, "cancel"] if job_id in fake.jobs:
+                fake.jobs[job_id].update(status="cancel-requested", cancel_requested=True)
+                self._json(202, fake.jobs[job_id])
+            case ["test", "jobs", job_id]:
+                fake.let_job(job_id, **json.loads(body))
+                self._json(200, fake.jobs[job_id])
+            case ["test", "uploads"]:
+                fake.hold_uploads.clear() if json.loads(body)["held"] else fake.hold_uploads.set()
+                self._json(200, {})
+            case _:
+                return False
+        return True
 
     def _keep(self, sha256: str, body: bytes) -> None:
         if hashlib.sha256(body).hexdigest() != sha256:

@@ -3,12 +3,22 @@
 from typing import Any
 
 
-def a_setting(key: str, type: str = "string", **members: Any) -> dict[str, Any]:
+def a_setting(key: str, kind: str = "string", **members: Any) -> dict[str, Any]:
     """Describe a setting."""
     document = {
-        **{"key": key, "type": type, "subtype": None, "choices": None, "propargs": {}, "default": None, "eval": None},
-        **{"eval_info": None, "visibility": "visible", "required": False, "editable": True},
-        **{"description": f"What {key} is for.", "label": key.replace("_", " ").capitalize()},
+        "key": key,
+        "type": kind,
+        "subtype": None,
+        "choices": None,
+        "propargs": {},
+        "default": None,
+        "eval": None,
+        "eval_info": None,
+        "visibility": "visible",
+        "required": False,
+        "editable": True,
+        "description": f"What {key} is for.",
+        "label": key.replace("_", " ").capitalize(),
     }
     return {**document, **members}
 

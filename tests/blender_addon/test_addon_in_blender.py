@@ -32,6 +32,7 @@ def test_blender_3_4_sends_a_copy_and_never_touches_the_file(
     assert {"frames": "1-24", "chunk_size": 5, "fps": 24.0, "blendfile": "sh010 anim.blend"}.items() <= (
         submission["settings"].items()
     )
+    assert server.requests[-1].headers["Idempotency-Key"]
     assert_blend_file_arrived(server, submission["files"])
     assert_nothing_left(outcome, blender.environment)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import OpenImageIO as oiio
+import OpenImageIO
 import pytest
 
 from blender_addon.conftest import Blender
@@ -27,7 +27,7 @@ def test_the_panel_shows_a_job_from_before_to_after(
     blender.environment.update({"DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1"})
     argument = {"folder": str(photographs), "url": server.url, "token": TOKEN}
     outcome = blender.run("photograph.py", argument, "--window-geometry", "0", "0", "760", "1000")
-    assert outcome.get("error") is None, outcome["error"]
+    assert outcome["error"] is None, outcome["error"]
     assert outcome["job"] in server.jobs
     assert server.submissions[0]["settings"]["frames"] == "1-12, 20-31"
     assert tuple(outcome["pictures"]) == PICTURES
@@ -39,12 +39,12 @@ def test_the_panel_shows_a_job_from_before_to_after(
 
 def a_frame(file: Path) -> bytes:
     """Make the picture of a frame: a gradient, so that it is seen in the photographs."""
-    image = oiio.ImageBuf(oiio.ImageSpec(320, 180, 3, "uint8"))
-    oiio.ImageBufAlgo.fill(image, (0.1, 0.2, 0.4), (0.9, 0.5, 0.2), (0.1, 0.1, 0.2), (1.0, 0.9, 0.6))
+    image = OpenImageIO.ImageBuf(OpenImageIO.ImageSpec(320, 180, 3, "uint8"))
+    OpenImageIO.ImageBufAlgo.fill(image, (0.1, 0.2, 0.4), (0.9, 0.5, 0.2), (0.1, 0.1, 0.2), (1.0, 0.9, 0.6))
     assert image.write(str(file)), image.geterror()
     return file.read_bytes()
 
 
 def colours_in(file: Path) -> int:
-    pixels = oiio.ImageBuf(str(file)).get_pixels(oiio.UINT8)
+    pixels = OpenImageIO.ImageBuf(str(file)).get_pixels(OpenImageIO.UINT8)
     return len({tuple(pixel) for row in pixels[::4] for pixel in row[::4]})

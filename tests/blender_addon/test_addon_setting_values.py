@@ -61,20 +61,20 @@ def test_expressions_that_need_each_other_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("type", "given", "value"),
+    ("kind", "given", "value"),
     [("float", 24, 24.0), ("int32", 3.0, 3), ("string", "x", "x"), ("bool", True, True)],
 )
-def test_values_of_expressions_get_the_type_of_the_setting(type: str, given: Any, value: Any) -> None:
-    found = resolved(job_type(a_setting("a", type, eval="x")), {}, x=given)["a"].value
+def test_values_of_expressions_get_the_type_of_the_setting(kind: str, given: Any, value: Any) -> None:
+    found = resolved(job_type(a_setting("a", kind, eval="x")), {}, x=given)["a"].value
     assert found == value
     assert found.__class__ is value.__class__
 
 
 @pytest.mark.parametrize(
-    ("type", "given"), [("int32", 3.5), ("int32", True), ("bool", 1), ("string", 5), ("float", "x")]
+    ("kind", "given"), [("int32", 3.5), ("int32", True), ("bool", 1), ("string", 5), ("float", "x")]
 )
-def test_values_of_a_wrong_type_are_a_problem(type: str, given: Any) -> None:
-    assert "not of the type" in str(resolved(job_type(a_setting("a", type, eval="x")), {}, x=given)["a"].problem)
+def test_values_of_a_wrong_type_are_a_problem(kind: str, given: Any) -> None:
+    assert "not of the type" in str(resolved(job_type(a_setting("a", kind, eval="x")), {}, x=given)["a"].problem)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 import build_addon
+
 from flamenco_core import VERSION
 
 PYTHON_OF_BLENDER_3_4 = (3, 10)

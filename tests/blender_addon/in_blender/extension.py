@@ -1,6 +1,7 @@
-"""Runs with bpy 4.2 or later: installs the zip as an extension, submits as a script would, takes the add-on away again.
+"""Runs with bpy 4.2 or later: installs the zip as an extension, submits as a script would, takes it away again.
 
-Its argument is JSON: ``zip``, and ``online``, whether the user allows Blender to go online. It prints ``outcome: JSON``.
+Its argument is JSON: ``zip``, and ``online``, whether the user allows Blender to go online.
+It prints a line ``outcome: JSON``.
 """
 
 import json

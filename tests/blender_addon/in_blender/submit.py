@@ -1,7 +1,7 @@
-"""Runs in a real Blender: enables the installed add-on, and submits the open file as a script would.
+"""Runs in a real Blender: submits the open file as a script would.
 
-Its argument is JSON: ``module`` of the add-on, and ``operator``, the operator's own arguments.
-It prints a line ``outcome: JSON``.
+Its argument is JSON: ``operator``, the operator's own arguments. It prints a line
+``outcome: JSON``.
 """
 
 import hashlib
