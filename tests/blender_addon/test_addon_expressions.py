@@ -6,13 +6,22 @@ from hypothesis import strategies as st
 
 from flamenco.expressions import BadExpression, Function, evaluate
 
-SCENE = SimpleNamespace(frame_start=1, frame_end=250, name="Scene", render=SimpleNamespace(fps=24, fps_base=1.001))
+SCENE = SimpleNamespace(
+    frame_start=1,
+    frame_end=250,
+    name="Scene",
+    render=SimpleNamespace(fps=24, fps_base=1.001),
+    bl_rna="Blender's inner workings",
+    rna_type="Blender's inner workings",
+    _hidden="Python's",
+)
 
 
 def scene_names() -> dict[str, object]:
     context = SimpleNamespace(scene=SCENE, copy=lambda: "ran")
     path = SimpleNamespace(abspath=Function(lambda path: f"/project/{path.lstrip('/')}"))
-    return {"C": context, "bpy": SimpleNamespace(context=context, path=path)}
+    data = SimpleNamespace(window_managers=["with the clipboard"])
+    return {"C": context, "bpy": SimpleNamespace(context=context, path=path, data=data)}
 
 
 @pytest.mark.parametrize(
@@ -52,11 +61,12 @@ def test_what_job_types_need_can_be_computed(source: str, value: object) -> None
         "'{0.__class__}'.format(C)",
         "'%s' % C",
         "C.scene.bl_rna",
+        "C.scene.rna_type",
+        "C.scene._hidden",
         "bpy.data.window_managers",
         "9 ** 9 ** 9",
         "'a' * 10000000000",
         "[0] * 10000000000",
-        "f'{1:999999999d}'",
         "f'{C!r}'",
         "1 << 99999999",
         "str(C.scene, errors='x')",
@@ -73,6 +83,11 @@ def test_what_job_types_need_can_be_computed(source: str, value: object) -> None
 def test_anything_else_is_refused_with_a_reason(source: str) -> None:
     with pytest.raises(BadExpression, match=r"\w"):
         evaluate(source, scene_names())
+
+
+def test_a_format_cannot_fill_the_memory() -> None:
+    with pytest.raises(BadExpression, match="a format that is not allowed"):
+        evaluate("f'{1:99999d}'", {})
 
 
 @given(st.text(alphabet="C.scene()[]{}'f0123456789+-*/%<>=!:, ifelsandort_", max_size=60))

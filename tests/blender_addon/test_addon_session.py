@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,11 @@ class Beat:
 
         self._until(ticked, what)
 
+    def settle(self) -> None:
+        """Tick once, and wait until no call is under way."""
+        self.session.tick(self.now_s)
+        self._until(lambda: not [item for item in threading.enumerate() if item.name == "flamenco"], "all calls ended")
+
     def send(self, server: FakeServer, folder: Path, etag: str = "etag-1") -> None:
         job_type = read_job_types([{**SIMPLE_RENDER, "etag": etag}])[0]
         job = JobToSend("sh010", job_type, {"frames": "1-24"})
@@ -54,7 +60,7 @@ def test_the_farm_is_asked_again_only_while_somebody_looks(server: FakeServer, b
     asked = len(server.requests)
     server.workers.append(a_worker("node-3"))
     beat.now_s = FARM_EVERY_S + 1
-    session.tick(beat.now_s)
+    beat.settle()
     assert len(server.requests) == asked
     session.is_looked_at = True
     beat.until(lambda: session.farm and session.farm.workers and session.farm.workers.total == 3, "it is asked again")
@@ -124,7 +130,7 @@ def test_a_job_is_followed_to_its_end_with_pictures_and_no_further(
     asked = len(server.requests)
     for _ in range(3):
         beat.now_s += 100
-        session.tick(beat.now_s)
+        beat.settle()
     assert len(server.requests) == asked
     session.close()
     assert not list(tmp_path.iterdir())

@@ -57,7 +57,9 @@ def test_expressions_may_use_other_settings() -> None:
 
 def test_expressions_that_need_each_other_are_refused() -> None:
     of = job_type(a_setting("a", eval="settings.b"), a_setting("b", eval="settings.a"))
-    assert "no value" in str(resolved(of, {})["b"].problem) or "its own value" in str(resolved(of, {})["b"].problem)
+    values = resolved(of, {})
+    assert "needs its own value, through A" in str(values["b"].problem)
+    assert "needs B, which has no value" in str(values["a"].problem)
 
 
 @pytest.mark.parametrize(
