@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-FLAMENCO = [sys.executable, "-m", "flamenco_cli.main"]
+FLAMENCO = [sys.executable, "-m", "flamenco_cli"]
 ENDED = {"completed", "failed", "canceled"}
 
 

@@ -56,7 +56,7 @@ def test_all_three_killed_at_once_lose_nothing(farm: Farm, job_id: str, tmp_path
 
 
 def assert_complete(farm: Farm, job_id: str, output: Path) -> None:
-    job = farm.ended(job_id, deadline_s=200)
+    job = farm.ended(job_id, deadline_s=60)
     assert job["status"] == "completed", job["activity"]
     assert sorted(path.name for path in output.glob("*.png")) == ["000001.png", "000002.png", "000003.png"]
     frames = farm.api.get(f"jobs/{job_id}/frames")["frames"]
