@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from flamenco_core.wire.schema import rfc3339
+from flamenco_server.job_type import Setting
+from flamenco_server.job_type_registry import LoadedJobType
 from flamenco_server.records import Frame, Job, Manager, Task, Worker
 
 Document = dict[str, Any]
@@ -133,9 +135,38 @@ def manager_document(manager: Manager, now: datetime) -> Document:
     }
 
 
+def job_type_document(loaded: LoadedJobType) -> Document:
+    """Describe a job type, for whoever draws a form of its settings."""
+    return {
+        "name": loaded.type.name,
+        "label": loaded.type.label,
+        "description": loaded.type.description,
+        "etag": loaded.etag,
+        "settings": [_setting(setting) for setting in loaded.type.settings],
+    }
+
+
 def thumbnail_path(job_id: str, frame: int) -> str:
     """Return the URL path of a frame's thumbnail."""
     return f"/api/v1/jobs/{job_id}/frames/{frame}/thumbnail"
+
+
+def _setting(setting: Setting) -> Document:
+    return {
+        "key": setting.key,
+        "type": setting.type,
+        "subtype": setting.subtype,
+        "choices": list(setting.choices) if setting.choices is not None else None,
+        "propargs": dict(setting.propargs),
+        "default": setting.default,
+        "eval": setting.eval,
+        "eval_info": asdict(setting.eval_info) if setting.eval_info else None,
+        "visibility": setting.visibility,
+        "required": setting.required,
+        "editable": setting.editable,
+        "description": setting.description,
+        "label": setting.label,
+    }
 
 
 def _newest_frame(job: Job) -> Mapping[str, object] | None:
