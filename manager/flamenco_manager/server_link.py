@@ -123,6 +123,7 @@ class ServerLink:
                     group.create_task(self._uploads.run(self._server))
             except* Conflict as errors:
                 log.warning("the Server wants a new hello", error=str(errors.exceptions[0]))
+            _obey_cancellation()
 
     async def _hello(self) -> None:
         for pause_s in pauses():
@@ -204,13 +205,22 @@ class ServerLink:
         """Wait until there is something to tell, and let it gather: shortly if it is urgent, else a little longer."""
         await self._changed.wait()
         try:
-            await asyncio.wait_for(self._urgent.wait(), LATEST_REPORT_S)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
+            async with asyncio.timeout(LATEST_REPORT_S):
+                await self._urgent.wait()
         except TimeoutError:
             pass
         else:
             await asyncio.sleep(SOONEST_REPORT_S)
         self._changed.clear()
         self._urgent.clear()
+
+
+def _obey_cancellation() -> None:
+    """End the task that runs this if somebody cancelled it: a TaskGroup forgets that when a child fails as well."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _check_fit(state: LinkState, first_report: int, reply: HelloReply) -> None:
