@@ -1,5 +1,6 @@
 """What the panel tells of a job, from what the Server says of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,11 @@ LOOKS: dict[JobStatus, Look] = {
 
 @dataclass(frozen=True)
 class JobProgress:
-    """A job as the panel shows it. ``picture`` is where its newest frame's picture is, ``frame`` its number."""
+    """A job as the panel shows it.
+
+    ``picture`` is where its newest frame's picture is, ``frame`` its number; ``folder`` is where its frames go, empty
+    if it makes none.
+    """
 
     id: str
     name: str
@@ -41,7 +46,7 @@ class JobProgress:
     activity: str
     fraction: float
     amount: str
-    output: str
+    folder: str
     picture: "str | None"
     frame: "int | None"
 
@@ -80,7 +85,7 @@ def read_job(document: Mapping[str, Any]) -> JobProgress:
             activity=document.get("activity") or "",
             fraction=_fraction(document),
             amount=_amount(document),
-            output=document.get("output") or "",
+            folder=_folder(document.get("output") or ""),
             picture=newest.get("thumbnail"),
             frame=newest.get("frame"),
         )
@@ -90,6 +95,11 @@ def read_job(document: Mapping[str, Any]) -> JobProgress:
             "Install the add-on that belongs to this Server.",
             f"{error!r} in {document!r}",
         ) from error
+
+
+def _folder(output: str) -> str:
+    """Return the folder of an output pattern of whatever platform: all before the file's name, which has the ``#``."""
+    return re.sub(r"[/\\][^/\\]*#[^/\\]*$", "", output)
 
 
 def _fraction(job: Mapping[str, Any]) -> float:

@@ -127,8 +127,8 @@ def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row = column.row()
         row.alignment = "CENTER"
         row.label(text=f"Frame {job.frame}")
-    if job.has_ended and job.output:
-        _draw_text(column, context, f"Frames are in {job.output}", "FILE_FOLDER")
+    if job.has_ended and job.folder:
+        _draw_text(column, context, f"Frames are in {job.folder}", "FILE_FOLDER")
 
 
 def _draw_bar(row: bpy.types.UILayout) -> None:

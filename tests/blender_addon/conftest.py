@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "blender_addon"), str(ROOT / "tools")]
 
 from blender_addon.fake_server import TOKEN, FakeServer, serving  # noqa: E402
-from what_ran import used  # noqa: E402
+from what_ran import BPY_BLENDER, used  # noqa: E402
 
 IN_BLENDER = Path(__file__).parent / "in_blender"
+BPY_PYTHON = ROOT / ".venv-bpy" / "bin" / "python"
 DEADLINE_S = 100
 
 
@@ -58,10 +59,7 @@ class Blender:
 
     def run(self, script: str, argument: object, *options: str) -> dict[str, Any]:
         """Run one of our scripts in it; returns what the script says of its outcome."""
-        said = run_in(self.program, self.environment, script, json.dumps(argument), *options)
-        lines = [line for line in said.splitlines() if line.startswith("outcome: ")]
-        assert lines, said
-        return json.loads(lines[-1].removeprefix("outcome: "))
+        return outcome_in(run_in(self.program, self.environment, script, json.dumps(argument), *options))
 
 
 @pytest.fixture
@@ -80,6 +78,25 @@ def run_in(program: str, environment: dict[str, str], script: str, argument: str
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def run_extension(environment: dict[str, str], addon_zip: Path, **wanted: Any) -> dict[str, Any]:
+    """Install the zip into bpy 4.5 as an extension and submit; returns what the script says of its outcome."""
+    used(str(BPY_BLENDER))
+    argument = {"zip": str(addon_zip), "online": True, "file": None, "operator": {}, **wanted}
+    command = [str(BPY_PYTHON), str(IN_BLENDER / "extension.py"), json.dumps(argument)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False, errors="replace"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return outcome_in(done.stdout)
+
+
+def outcome_in(said: str) -> dict[str, Any]:
+    """Return what a script said of its outcome."""
+    lines = [line for line in said.splitlines() if line.startswith("outcome: ")]
+    assert lines, said
+    return json.loads(lines[-1].removeprefix("outcome: "))
 
 
 @pytest.fixture

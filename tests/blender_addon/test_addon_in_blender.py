@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 
-from blender_addon.conftest import IN_BLENDER, ROOT, Blender
+from blender_addon.conftest import Blender, run_extension
 from blender_addon.fake_server import FakeServer
-from what_ran import BPY_BLENDER, used
-
-BPY_PYTHON = ROOT / ".venv-bpy" / "bin" / "python"
 
 
 def test_blender_3_4_sends_a_copy_and_never_touches_the_file(
@@ -75,12 +72,7 @@ def test_a_wrong_token_is_an_error_and_leaves_nothing(blender: Blender, server: 
 def test_bpy_4_5_installs_the_zip_as_an_extension_and_obeys_online_access(
     home: dict[str, str], addon_zip: Path, server: FakeServer, online: bool
 ) -> None:
-    used(str(BPY_BLENDER))
-    argument = json.dumps({"zip": str(addon_zip), "online": online})
-    command = [str(BPY_PYTHON), str(IN_BLENDER / "extension.py"), argument]
-    done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=100, check=True)
-    said = next(line for line in done.stdout.splitlines() if line.startswith("outcome: "))
-    outcome = json.loads(said.removeprefix("outcome: "))
+    outcome = run_extension(home, addon_zip, online=online, operator={"job_name": "from bpy"})
     assert outcome["enabled"]
     assert outcome["preferences"]
     assert outcome["left"] == []

@@ -83,7 +83,7 @@ def test_a_changed_setting_has_a_reset_and_an_ended_job_no_cancel(bpy: Any, sess
     layout = drawn(bpy)
     assert "flamenco.reset_setting" in layout.names("operator")
     assert "flamenco.cancel_job" not in layout.names("operator")
-    assert "Frames are in /out" in layout.texts()
+    assert "Frames are in /out" in layout.texts().splitlines()
     reset_setting(scene, job_type, "frames")
     assert "flamenco.reset_setting" not in drawn(bpy).names("operator")
 

@@ -34,6 +34,14 @@ def test_a_job_is_told_in_one_line(changes: dict[str, object], sentence: str, fr
     assert (job.sentence, job.fraction) == (sentence, fraction)
 
 
+@pytest.mark.parametrize(
+    ("output", "folder"),
+    [("/out/######", "/out"), ("D:\\out\\f_####.png", "D:\\out"), ("/out/frames", "/out/frames"), (None, "")],
+)
+def test_the_folder_of_the_frames_is_told_without_the_pattern(output: str | None, folder: str) -> None:
+    assert read_job(a_job(output=output)).folder == folder
+
+
 def test_an_ended_job_cannot_be_cancelled() -> None:
     assert [read_job(a_job(status=status)).can_be_cancelled for status in ("active", "failed", "canceled")] == [
         True,
