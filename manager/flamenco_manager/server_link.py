@@ -116,14 +116,18 @@ class ServerLink:
             await self._hello()
             self._changed.set()
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._take_orders())
-                    group.create_task(self._send_reports())
-                    group.create_task(self._arrivals.run(self._server))
-                    group.create_task(self._uploads.run(self._server))
+                # In a task of its own: a TaskGroup cancels the task that it runs in, and 3.11 never takes that back.
+                await asyncio.create_task(self._keep_in_step())
             except* Conflict as errors:
                 log.warning("the Server wants a new hello", error=str(errors.exceptions[0]))
             _obey_cancellation()
+
+    async def _keep_in_step(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take_orders())
+            group.create_task(self._send_reports())
+            group.create_task(self._arrivals.run(self._server))
+            group.create_task(self._uploads.run(self._server))
 
     async def _hello(self) -> None:
         for pause_s in pauses():
