@@ -84,15 +84,16 @@ def run_worker(manager: FakeManager, tmp_path: Path, blockbuster: BlockBuster) -
     """Run a Worker process's ``serve`` in this loop while the context lasts; it stops as on SIGTERM."""
 
     @asynccontextmanager
-    async def run(**changes: Any) -> AsyncIterator["asyncio.Task[None]"]:
+    async def run(*, awaits_ready: bool = True, **changes: Any) -> AsyncIterator["asyncio.Task[None]"]:
         settings = Settings(**({"manager": manager.url, "data": tmp_path / "data", "name": "node"} | changes))
         stop, ready = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(
             serve(settings, stop=stop, ready=lambda url: ready.set(), timing=QUICK, environ={})
         )
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=60)
-        waiting.cancel()
+        if awaits_ready:
+            waiting = asyncio.create_task(ready.wait())
+            await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+            waiting.cancel()
         try:
             yield serving
         finally:

@@ -34,6 +34,7 @@ class FakeManager:
     registrations: list[Document] = field(default_factory=list)
     sign_ons: list[Document] = field(default_factory=list)
     sign_offs: int = 0
+    turned_away: int = 0
     statuses: list[str] = field(default_factory=list)
     tasks: deque[Document] = field(default_factory=deque)
     handed_out: list[str] = field(default_factory=list)
@@ -126,6 +127,9 @@ class FakeManager:
     def frames_of(self, task_id: str) -> list[Document]:
         return [frame for update in self.of(task_id) for frame in update.get("frames", [])]
 
+    def steps_of(self, task_id: str) -> int:
+        return max(update.get("steps_completed", 0) for update in self.of(task_id))
+
     def last_of(self, task_id: str) -> Document:
         return self.of(task_id)[-1]
 
@@ -136,6 +140,8 @@ class FakeManager:
     @web.middleware
     async def _gate(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if self.outage is not None:
+            self.turned_away += 1
+            await self.notify()
             return web.json_response({"code": self.outage, "message": "out of order"}, status=self.outage)
         if not request.path.endswith("/register-worker"):
             name, _, secret = base64.b64decode(request.headers["Authorization"].split()[1]).decode().partition(":")

@@ -6,10 +6,10 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worker_world import until_gone
 
 from flamenco_worker.failures import CommandFailed
 from flamenco_worker.output_lines import LONGEST_LINE_CHARS, run_program, split_lines
-from worker_world import until_gone
 
 
 async def output_of(script: str) -> tuple[int, list[str]]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813 (the name that its own documentation uses)
 import pytest
 
 from flamenco_worker.images import PREVIEW_BYTES, PREVIEW_SIDE, BrokenImage, inspect_image, make_preview

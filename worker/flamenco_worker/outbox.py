@@ -108,7 +108,7 @@ async def open_outbox(path: Path) -> AsyncIterator[Outbox]:
         yield Outbox(connection, thread)
     finally:
         await loop.run_in_executor(thread, connection.close)
-        thread.shutdown()
+        thread.shutdown(wait=False)  # it has nothing left to do
 
 
 def _connect(path: Path) -> sqlite3.Connection:

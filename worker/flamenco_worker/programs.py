@@ -77,7 +77,7 @@ class Programs:
             types.insert(0, "blender")
         return types
 
-    def resolve(self, exe: str) -> str:
+    async def resolve(self, exe: str) -> str:
         """Return the program that a command means by ``exe``.
 
         ``blender`` and ``ffmpeg`` (also with ``.exe``) are those that were found; anything else is a path or on PATH.
@@ -88,7 +88,7 @@ class Programs:
                 if program is None:
                     raise CommandFailed(f"This Worker has no {name}. Install it, or set FLAMENCO_{name.upper()}.")
                 return program.path
-        found = shutil.which(exe)
+        found = await asyncio.to_thread(shutil.which, exe)
         if found is None:
             raise CommandFailed(f"The program {exe!r} is not on this Worker.")
         return found
@@ -147,7 +147,8 @@ async def _asked(kind: Kind, path: str) -> Program | None:
     except OSError:
         return None
     try:
-        output, _ = await asyncio.wait_for(child.communicate(), ANSWERS_WITHIN_S)
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            output, _ = await child.communicate()
     except TimeoutError:
         return None
     finally:

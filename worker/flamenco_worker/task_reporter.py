@@ -21,10 +21,13 @@ Post = Callable[[TaskUpdate], Awaitable[None]]
 class TaskReporter:
     """Gathers log lines, steps, activity and frames, and hands them over now and then, in order, each byte once."""
 
-    def __init__(self, attempt: int | None, post: Post, timing: Timing) -> None:
+    def __init__(
+        self, attempt: int | None, post: Post, timing: Timing, *, most_log_bytes: int = MOST_LOG_BYTES
+    ) -> None:
         self._attempt = attempt
         self._post = post
         self._timing = timing
+        self._most_log_bytes = most_log_bytes
         self._seq = 0
         self._log: list[bytes] = []
         self._log_bytes = 0
@@ -42,7 +45,7 @@ class TaskReporter:
         """Add a line to the task's log; once it is too long, nothing but a note that it was cut."""
         if self._log_is_cut:
             return
-        self._log_is_cut = self._log_sent_bytes + self._log_bytes > MOST_LOG_BYTES
+        self._log_is_cut = self._log_sent_bytes + self._log_bytes > self._most_log_bytes
         text = (CUT if self._log_is_cut else f"{line}\n").encode("utf-8", "replace")
         self._log.append(text)
         self._log_bytes += len(text)
@@ -87,8 +90,10 @@ class TaskReporter:
         while True:
             await self._has_some.wait()
             await asyncio.sleep(self._timing.frame_flush_s)
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):  # nothing urgent came: what gathered goes now
-                await asyncio.wait_for(self._is_urgent.wait(), self._timing.log_flush_s)
+                async with asyncio.timeout(self._timing.log_flush_s):
+                    await self._is_urgent.wait()
             await self._flush()
 
     def _hurry(self) -> None:

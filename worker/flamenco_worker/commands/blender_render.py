@@ -48,7 +48,7 @@ class BlenderRender:
 @command("blender-render")
 async def blender_render(parameters: BlenderRender, run: CommandRun) -> None:
     """Render. Where the command gives both output and frames, we see to each frame; else Blender does as it is told."""
-    program = run.programs.resolve(parameters.exe)
+    program = await run.programs.resolve(parameters.exe)
     before = [*_split(parameters.exe_args), *parameters.args_before]
     render = understand(before, parameters.blendfile, parameters.args, parameters.frames)
     await asyncio.to_thread(_require_blend_file, parameters.blendfile)

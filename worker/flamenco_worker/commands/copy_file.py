@@ -1,10 +1,12 @@
 """``copy-file``: copies a file to a name that is free."""
 
 import asyncio
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from flamenco_core.identifiers import new_id
 from flamenco_worker.command_run import CommandRun
 from flamenco_worker.failures import BadParameters, CommandFailed
 from flamenco_worker.registry import command
@@ -35,8 +37,12 @@ async def copy_file(parameters: CopyFile, run: CommandRun) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as original:
+    """Copy beside the target, then give it its name: so there is never half a copy, and no other file is replaced."""
+    with source.open("rb"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as copy:
-            shutil.copyfileobj(original, copy)
-    shutil.copystat(source, target)
+    beside = target.with_name(f".{target.name}.{new_id()}")
+    try:
+        shutil.copy2(source, beside)
+        os.link(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ async def execute(parameters: Exec, run: CommandRun) -> None:
             run.reporter.log(line)
         await run.reporter.relieve()
 
-    status = await run_program([run.programs.resolve(parameters.exe), *parameters.args], take)
+    program = await run.programs.resolve(parameters.exe)
+    status = await run_program([program, *parameters.args], take)
     if status != 0:
         raise CommandFailed(f"{parameters.exe} ended with status {status}.")

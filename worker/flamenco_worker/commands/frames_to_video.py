@@ -40,7 +40,7 @@ class FramesToVideo:
 @command("frames-to-video")
 async def frames_to_video(parameters: FramesToVideo, run: CommandRun) -> None:
     """Encode into the attempt's folder, and publish the video when it is whole."""
-    program = run.programs.resolve(parameters.exe)
+    program = await run.programs.resolve(parameters.exe)
     if not parameters.fps > 0:
         raise BadParameters(f"frames-to-video: fps must be above 0, not {parameters.fps:g}.")
     output = Path(parameters.output_file)
