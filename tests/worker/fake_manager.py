@@ -28,6 +28,7 @@ class FakeManager:
 
     extended: bool = True
     outage: int | None = None
+    takes_no_updates: bool = False
     deadline_seconds: float = 60.0
     first_status: str = "awake"
     secrets: dict[str, str] = field(default_factory=dict)
@@ -194,6 +195,9 @@ class FakeManager:
 
     async def _update(self, request: web.Request) -> web.Response:
         task_id = request.match_info["id"]
+        if self.takes_no_updates:
+            self.turned_away += 1
+            return web.json_response({"code": 503, "message": "busy"}, status=503)
         if task_id in self.refused:
             return web.json_response({"code": 409, "message": "given to another Worker"}, status=409)
         self.updates.append({"task": task_id, **orjson.loads(await request.read())})

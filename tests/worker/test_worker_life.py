@@ -210,6 +210,24 @@ async def test_updates_reach_a_manager_that_was_gone_while_the_task_ended(
         assert await manager.until_ended(task) == "completed"
 
 
+async def test_no_task_is_asked_for_before_the_manager_knows_how_the_last_one_ended(
+    manager: FakeManager, run_worker: RunWorker, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go-on"
+    script = f"while [ ! -e {go_on} ]; do sleep 0.05; done"
+    async with run_worker():
+        first = await manager.hand_out(a_command("exec", exe="sh", args=["-c", script]))
+        await manager.until(lambda: manager.of(first), "it begins")
+        manager.takes_no_updates = True
+        second = await manager.hand_out(a_command("echo", message="next"))
+        go_on.touch()
+        await manager.until(lambda: manager.turned_away > 8, "it tries to tell the end")
+        assert manager.handed_out == [first]
+        manager.takes_no_updates = False
+        assert await manager.until_ended(second) == "completed"
+    assert manager.ended_as(first) == "completed"
+
+
 async def test_two_processes_do_not_share_a_data_folder(run_worker: RunWorker) -> None:
     async with run_worker():
         with pytest.raises(DataInUse):
