@@ -1,7 +1,7 @@
 """Calls of the Server's public API, ``/api/v1``. Errors are those of ``flamenco_runtime.http_client``."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -10,8 +10,8 @@ import aiohttp
 from flamenco_cli.connection import Connection
 from flamenco_cli.events import Event, EventReader
 from flamenco_cli.records import Frame, Job, JobType, Manager, NewManager, SignInLink, Task, Worker
-from flamenco_core.errors import Unavailable
-from flamenco_runtime.http_client import TIMEOUT, Reply, Unreachable, error_of, send
+from flamenco_core.errors import NotSignedIn, Unavailable
+from flamenco_runtime.http_client import TIMEOUT, Reply, Unreachable, error_of, reason_of, send
 
 PAGE = 200
 """The most rows that the Server returns at once."""
@@ -35,9 +35,9 @@ class Client:
     ) -> Reply:
         """Make one call below ``/api/v1``. Raises Unreachable, or the error that the answer stands for."""
         url = f"{self.connection.url}/api/v1/{path}"
-        return await send(
-            self._session, method, url, headers={**self._credentials(), **(headers or {})}, document=document, data=data
-        )
+        headers = {**self._credentials(), **(headers or {})}
+        with self._advice():
+            return await send(self._session, method, url, headers=headers, document=document, data=data)
 
     async def me(self) -> Mapping[str, str]:
         """Return name and role of the user whose token we carry."""
@@ -135,9 +135,18 @@ class Client:
                     raise error_of(Reply(response.status, await response.read(), dict(response.headers)))
                 yield _events_of(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(
-                f"Lost the connection to {self.connection.url}: {error or type(error).__name__}."
-            ) from error
+            raise Unreachable(f"Lost the connection to {self.connection.url}: {reason_of(error)}.") from error
+
+    @contextmanager
+    def _advice(self) -> Iterator[None]:
+        """Say what to do where the call itself cannot know it."""
+        server = self.connection.url
+        try:
+            yield
+        except Unreachable as error:
+            raise Unreachable(f"{error} Is the Server running? 'flamenco up' starts one on this computer.") from error
+        except NotSignedIn as error:
+            raise NotSignedIn(f"{server} does not know your token. Sign in again: flamenco login {server}") from error
 
     def _credentials(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.connection.token}"}

@@ -1,10 +1,12 @@
 """Which Server to talk to, with which token: found by ``--data``, the environment, or the user's configuration."""
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import orjson
 import platformdirs
@@ -12,6 +14,8 @@ import platformdirs
 from flamenco_core.errors import BadInput, NotSignedIn, Unavailable
 
 FILE_NAME = "connection.json"
+_TOKEN = re.compile(r"[!-~]+")
+"""What can stand in an HTTP header."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,12 @@ class Connection:
 
     url: str
     token: str = field(repr=False)
+
+
+class BadConnection(BadInput):
+    """A URL or a token that can be no Server's."""
+
+    type = "bad-connection"
 
 
 class NoFarmKnown(Unavailable):
@@ -37,7 +47,7 @@ class BadConnectionFile(BadInput):
 def find_connection(data: Path | None, environ: Mapping[str, str]) -> Connection:
     """Find the Server to talk to: in ``data`` if given, else in the environment, else in the user's configuration.
 
-    Raises NoFarmKnown, NotSignedIn (a URL without a token), BadConnectionFile.
+    Raises NoFarmKnown, NotSignedIn (a URL without a token), BadConnection, BadConnectionFile.
     """
     if data is not None:
         return connection_in(data)
@@ -48,13 +58,27 @@ def find_connection(data: Path | None, environ: Mapping[str, str]) -> Connection
             raise NotSignedIn(
                 f"FLAMENCO_URL is {url}, but FLAMENCO_TOKEN is not set. Set it to a token of that Server."
             )
-        return Connection(url.rstrip("/"), token)
+        return checked_connection(url, token)
     own = config_folder(environ) / FILE_NAME
     if own.exists():
         return read_connection(own)
     raise NoFarmKnown(
         "No farm is known here. Start one with 'flamenco up', or sign in to one that runs with 'flamenco login URL'."
     )
+
+
+def checked_connection(url: str, token: str) -> Connection:
+    """Make a connection of what a person wrote. Raises BadConnection."""
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise BadConnection(f"{url!r} is not the URL of a Server. Write it like http://farm:8000.")
+    if not _TOKEN.fullmatch(token):
+        raise BadConnection("This is not a token: it is empty, or has characters that no token has.")
+    return Connection(url.rstrip("/"), token)
 
 
 def connection_in(data: Path) -> Connection:

@@ -1,10 +1,13 @@
 """``--set KEY=VALUE``: texts become values of the types that the job type asks for."""
 
+import math
+import re
 from collections.abc import Callable, Iterable
 
 from flamenco_cli.records import JobType, Setting
 from flamenco_core.errors import BadInput
 
+_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -40,7 +43,16 @@ def converted(setting: Setting, text: str) -> object:
 
 
 def _whole_number(text: str) -> int:
-    return int(text, 10)
+    if not _WHOLE_NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number) or "_" in text:
+        raise ValueError(text)
+    return number
 
 
 def _truth(text: str) -> bool:
@@ -51,6 +63,6 @@ def _truth(text: str) -> bool:
 
 _CONVERSIONS: dict[str, tuple[Callable[[str], object], str]] = {
     "int32": (_whole_number, "a whole number, for example 10"),
-    "float": (float, "a number, for example 0.5"),
+    "float": (_number, "a number, for example 0.5"),
     "bool": (_truth, "true or false"),
 }

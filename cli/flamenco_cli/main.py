@@ -100,7 +100,7 @@ def run(arguments: Sequence[str]) -> int:
     invocation = Invocation()
     try:
         returned = root.main(list(arguments), prog_name=NAME, standalone_mode=False, obj=invocation)
-    except (click.ClickException, click.Abort, FlamencoError, KeyboardInterrupt, BrokenPipeError) as error:
+    except (click.ClickException, click.Abort, FlamencoError, KeyboardInterrupt, OSError) as error:
         if invocation.debug:
             notes().print_exception()
         return _explain(error)
@@ -127,6 +127,9 @@ def _explain(error: BaseException) -> ExitCode:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
         return ExitCode.NOBODY_READS
+    if isinstance(error, OSError):
+        _say(f"{error.filename or 'The system'}: {error.strerror or error}.")
+        return ExitCode.WRONG_USE
     notes().print("\nInterrupted.", style="quiet")
     return ExitCode.INTERRUPTED
 

@@ -27,7 +27,8 @@ def with_client(verb: Callable[Concatenate[Client, P], Awaitable[None]]) -> Call
     @data_option
     @functools.wraps(verb)
     def callback(*, data: Path | None, **options: Any) -> None:
-        asyncio.run(_run(verb, data, options))
+        before_the_verb = click.get_current_context().find_root().params.get("data")
+        asyncio.run(_run(verb, data or before_the_verb, options))
 
     return callback
 

@@ -50,7 +50,6 @@ def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], conf
     """Run a Server until SIGINT or SIGTERM. Raises BadSettings, MissingExtra, PortTaken."""
     with _extra("server"):
         from flamenco_server.app import serve
-
         from flamenco_server.settings import Settings
     settings = load_settings(Settings, prefix="FLAMENCO_SERVER_", environ=environ, file=config, overrides=overrides)
     _run(serve, settings, logs)
@@ -63,7 +62,6 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
     """
     with _extra("manager"):
         from flamenco_manager.app import serve
-
         from flamenco_manager.settings import Settings
     settings = load_settings(Settings, prefix="FLAMENCO_MANAGER_", environ=environ, file=config, overrides=overrides)
     if settings.token is None and not is_linked(settings.data):

@@ -53,6 +53,7 @@ async def submit(client: Client, wish: Wish, watcher: Watcher) -> Job:
     if wish.file is not None:
         await asyncio.to_thread(check_blend_file, wish.file)
     job_type = await _job_type(client, wish.type)
+    _check_texts(wish)
     settings = settings_of(job_type, wish.settings)
     settings.update(await asyncio.to_thread(_file_settings, wish, job_type, settings, watcher))
     blobs = [await _send(client, wish.file, watcher)] if wish.file is not None else []
@@ -75,6 +76,15 @@ async def _job_type(client: Client, name: str) -> JobType:
         raise BadInput(f"There is no job type {name!r}. This Server has: {known}.") from error
 
 
+def _check_texts(wish: Wish) -> None:
+    """Refuse bytes that are no text: on Linux a command line may hold any. Raises BadInput."""
+    for text in (wish.name, wish.output, wish.frames, *wish.settings):
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(f"{text!a} is not UTF-8 text.") from error
+
+
 def _file_settings(wish: Wish, job_type: JobType, settings: dict[str, object], watcher: Watcher) -> dict[str, object]:
     """Turn FILE, -f and -o into settings; makes the output folder. Raises BadInput."""
     known = {setting["key"] for setting in job_type["settings"]}
@@ -82,6 +92,8 @@ def _file_settings(wish: Wish, job_type: JobType, settings: dict[str, object], w
     for key, value in given.items():
         if value is not None and key not in known:
             raise BadInput(f"Job type {job_type['name']} has no setting {key}: leave {_WRITTEN[key]} out.")
+        if value is not None and key in settings:
+            raise BadInput(f"Give the {key} once: {_WRITTEN[key]} or --set {key}=…, not both.")
     if BLENDFILE in known and wish.file is None and BLENDFILE not in settings:
         raise BadInput(f"Job type {job_type['name']} needs a blend file: flamenco submit FILE.blend -f 1-250 -o DIR")
     more: dict[str, object] = {}

@@ -10,7 +10,7 @@ from rich.text import Text
 from flamenco_cli.records import Frame, Job, JobType, Manager, Task, Worker
 from flamenco_cli.short_ids import SHORT
 from flamenco_cli.terminal import ago, size
-from flamenco_cli.words import look_of, worker_look_of
+from flamenco_cli.words import look_of, program_of, worker_look_of
 
 BAR_CELLS = 12
 
@@ -97,7 +97,7 @@ def workers_table(workers: Iterable[Worker], now: datetime) -> Table:
             Text(worker["name"]),
             Text(worker["manager"]["name"]),
             Text(f"{task['job_name']}: {task['name']}" if task else ""),
-            Text(", ".join(f"{program['name']} {program['version']}" for program in worker["programs"])),
+            Text(", ".join(program_of(program["name"], program["version"]) for program in worker["programs"])),
             ago(worker["last_seen"], now),
         )
     return table

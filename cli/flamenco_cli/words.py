@@ -40,6 +40,14 @@ _WORKER_LOOKS = {
 }
 
 
+_PROGRAMS = {"blender": "Blender", "ffmpeg": "FFmpeg"}
+
+
+def program_of(name: str, version: str) -> str:
+    """Return a program's name as its makers write it, with its version."""
+    return f"{_PROGRAMS.get(name, name)} {version}"
+
+
 def look_of(status: str) -> Look:
     """Return how the status of a job, task or frame is shown; an unknown one is shown as it is."""
     return _LOOKS.get(status, Look("?", status, "doubtful"))

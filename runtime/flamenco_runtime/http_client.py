@@ -1,6 +1,8 @@
 """Talking to our own services: errors come back as the exceptions that the other side raised."""
 
 import asyncio
+import errno
+import os
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -90,7 +92,15 @@ async def exchange(
         async with session.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
             return Reply(response.status, await response.read(), response.headers)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unreachable(f"Cannot reach {url.split('?', maxsplit=1)[0]}: {error or type(error).__name__}.") from error
+        raise Unreachable(f"Cannot reach {url.split('?', maxsplit=1)[0]}: {reason_of(error)}.") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Say in the system's words why a connection failed: "Connection refused"."""
+    if isinstance(error, OSError) and error.errno is not None:
+        known = error.errno in errno.errorcode  # those of name resolution have numbers of their own
+        return os.strerror(error.errno) if known else str(error.strerror)
+    return str(error) or type(error).__name__
 
 
 def error_of(reply: Reply) -> FlamencoError:

@@ -1,6 +1,7 @@
 """Structured logging: an event plus facts, readable on a terminal and as JSON lines."""
 
 import logging
+import os
 import sys
 
 import structlog
@@ -17,7 +18,8 @@ def configure_logging(*, level: str = "info", as_json: bool = False) -> None:
         renderer = structlog.processors.JSONRenderer()
     else:  # its own tracebacks show the values of variables, and so tokens
         plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=plain)
+        colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=plain, colors=colors)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -50,7 +50,7 @@ def refused(farm: Farm, document: object) -> tuple[int, dict[str, object]]:
         (submission(type="no-such-type"), 422, "type", "simple-blender-render"),
         (submission(settings={"sleep_repeats": "many"}), 422, "settings.sleep_repeats", "whole number"),
         (submission(settings={"sleep_repeats": True}), 422, "settings.sleep_repeats", "whole number"),
-        (submission(settings={"slep": 1}), 422, "settings.slep", "nknown"),
+        (submission(settings={"slep": 1}), 422, "settings.slep", "no such setting; it has message"),
         (submission(priority="high"), 422, "priority", ""),
         (submission(unknown=1), 422, "unknown", ""),
         (submission(name=""), 422, "name", ""),

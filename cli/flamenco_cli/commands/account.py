@@ -8,7 +8,7 @@ import webbrowser
 import click
 
 from flamenco_cli.client import Client, open_client
-from flamenco_cli.connection import Connection, save_connection
+from flamenco_cli.connection import Connection, checked_connection, save_connection
 from flamenco_cli.running import with_client
 from flamenco_cli.teaching import Verb
 from flamenco_cli.terminal import notes, print_line
@@ -41,11 +41,8 @@ def login_command(url: str) -> None:
     The token is asked for, or read from standard input; it is never part of the command line, where others could see
     it. It is kept in your configuration folder, readable by you only.
     """
-    if not url.startswith(("http://", "https://")):
-        raise click.BadParameter(f"{url!r} is not a URL. Write it with http:// or https://.", param_hint="URL")
     token = click.prompt("Token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
-    connection = Connection(url.rstrip("/"), token.strip())
-    asyncio.run(_sign_in(connection))
+    asyncio.run(_sign_in(checked_connection(url, token.strip())))
 
 
 async def _sign_in(connection: Connection) -> None:

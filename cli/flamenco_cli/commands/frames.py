@@ -37,6 +37,8 @@ async def frames_command(client: Client, job_id: str, folder: Path | None, as_js
         await _get(frames, folder)
     if as_json:
         print_json(frames)
+    elif not frames:
+        notes().print("This job renders no frames.")
     elif folder is None:
         results().print(frames_table(frames))
 

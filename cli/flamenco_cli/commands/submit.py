@@ -110,4 +110,5 @@ def _bars() -> Progress:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=notes(), transient=True)
+    console = notes()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -18,6 +18,9 @@ POLL_S = 1.0
 """How often a log that is followed is asked for; the Manager sends what is new in such steps."""
 
 
+ENDED = [status.value for status in TaskStatus if status.is_ended]
+
+
 @click.command("tasks", cls=Verb, examples=["flamenco tasks 3f2a", "flamenco tasks 3f2a --status failed"])
 @click.argument("job_id", metavar="ID")
 @click.option("--status", type=click.Choice([status.value for status in TaskStatus]), help="Only tasks of this status.")
@@ -43,21 +46,32 @@ async def tasks_command(client: Client, job_id: str, status: str | None, as_json
 async def log_command(client: Client, task_id: str, follow: bool, attempt: int | None) -> None:
     """Print the log of a task: its command lines and what Blender or FFmpeg said."""
     complete = await task_id_of(client, task_id)
-    if attempt is None:
-        attempt = (await client.task(complete))["attempt"] or None
-    text, is_complete = await client.log(complete, attempt)
+    task = await client.task(complete)
+    text, is_complete = await client.log(complete, attempt or task["attempt"] or None)
     _write(text)
-    printed = len(text)
-    while follow and not is_complete:
+    if follow and not is_complete:
+        await _follow(client, complete, attempt or task["attempt"] or None, len(text))
+    elif not text:
+        notes().print("This task has no log yet.")
+
+
+async def _follow(client: Client, task_id: str, attempt: int | None, printed: int) -> None:
+    """Print what is added to a log until it is complete; ``attempt`` is None while nobody has begun the task."""
+    is_complete = False
+    while not is_complete:
         await asyncio.sleep(POLL_S)
         try:
-            text, is_complete = await client.log(complete, attempt)
+            if attempt is None:
+                task = await client.task(task_id)
+                if task["status"] in ENDED and not task["attempt"]:
+                    notes().print(f"This task is {task['status']} and was never begun: it has no log.")
+                    return
+                attempt = task["attempt"] or None
+            text, is_complete = await client.log(task_id, attempt)
         except Unavailable:
             continue  # the Server restarts; a log that is followed waits for it
         _write(text[printed:])
         printed = len(text)
-    if not printed:
-        notes().print("This task has no log yet.")
 
 
 def _write(text: str) -> None:

@@ -18,6 +18,7 @@ from flamenco_cli.running import FOLDER
 from flamenco_cli.stopping import until_stopped
 from flamenco_cli.teaching import Verb
 from flamenco_cli.terminal import notes, print_line
+from flamenco_cli.words import program_of
 from flamenco_runtime.settings import Address, parse_address
 
 
@@ -98,7 +99,7 @@ def _introduce(plan: Plan, farm: Farm, *, is_new: bool) -> None:
 def _workers_line(farm: Farm) -> str:
     if not farm.workers:
         return f"none; start some with: flamenco worker --manager {farm.manager_url}"
-    programs = [f"{program['name'].capitalize()} {program['version']}" for program in farm.workers[0]["programs"]]
+    programs = [program_of(program["name"], program["version"]) for program in farm.workers[0]["programs"]]
     found = " and ".join(programs) or "neither Blender nor FFmpeg was found; set FLAMENCO_BLENDER and FLAMENCO_FFMPEG"
     return f"{_slots(len(farm.workers))}, {found}"
 
