@@ -44,6 +44,7 @@ class Supervised:
         self._tell = tell
         self._history = History()
         self._process: asyncio.subprocess.Process | None = None
+        self._log_begins = service.log.stat().st_size if service.log.exists() else 0
         self.task = asyncio.create_task(self._keep_running())
 
     async def until(self, question: Callable[[], Awaitable[bool]], what: str, *, deadline_s: float) -> None:
@@ -95,7 +96,7 @@ class Supervised:
 
     def _failed(self, message: str) -> ServiceFailed:
         log = self._service.log
-        return ServiceFailed(f"{message} The last lines of {log}:\n{log_tail(log)}")
+        return ServiceFailed(f"{message} The last lines of {log}:\n{log_tail(log, begins=self._log_begins)}")
 
 
 @asynccontextmanager
@@ -109,10 +110,10 @@ async def supervised(service: Service, tell: Tell) -> AsyncIterator[Supervised]:
         await running.end()
 
 
-def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
-    """Return the last lines of a log, indented."""
+def log_tail(log: Path, *, begins: int = 0, lines: int = LOG_TAIL_LINES) -> str:
+    """Return the last lines of a log, indented; what is before byte ``begins`` was written in an earlier life."""
     try:
-        text = log.read_text(encoding="utf-8", errors="replace")
+        text = log.read_bytes()[begins:].decode("utf-8", "replace")
     except FileNotFoundError:
         return "  (there is no log yet)"
     return "\n".join(f"  {line}" for line in text.splitlines()[-lines:]) or "  (empty)"
