@@ -1,6 +1,7 @@
 """Lock the versions of everything that is installed, with hashes and without index addresses.
 
-``requirements/dev.txt`` comes from pyproject.toml, ``requirements/bpy.txt`` from ``requirements/bpy.in``.
+``requirements/dev.txt`` comes from pyproject.toml; ``cli/flamenco_cli/locked/*.txt``, which ``flamenco demo`` installs where
+there is no Blender or FFmpeg, from ``requirements/*.in``.
 """
 
 import subprocess
@@ -14,14 +15,16 @@ OPTIONS = ["--generate-hashes", "--no-emit-index-url", "--python-version", "3.11
 
 
 def main() -> int:
-    """Write both lock files with uv, in an environment that is thrown away."""
+    """Write the lock files with uv, in an environment that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         tools = Path(folder) / "bin"
         subprocess.run([tools / "pip", "install", "--quiet", "uv"], check=True)
         for arguments in (
             ["pyproject.toml", "--extra", "dev", "--universal", "-o", "requirements/dev.txt"],
-            ["requirements/bpy.in", "-o", "requirements/bpy.txt"],
+            *(
+                [f"requirements/{name}.in", "-o", f"cli/flamenco_cli/locked/{name}.txt"] for name in ("blender", "ffmpeg")
+            ),
         ):
             subprocess.run([tools / "uv", "pip", "compile", *arguments, *OPTIONS], check=True, cwd=ROOT)
     return 0

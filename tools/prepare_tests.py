@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flamenco_cli.blender_from_pypi import install_bpy
+from flamenco_cli.programs_from_pypi import BLENDER, installed
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"blender": "blender", "ffmpeg": "ffmpeg", "Xvfb": "xvfb", "chromium": "chromium"}
@@ -46,7 +46,7 @@ def main() -> int:
     """Prepare this machine; returns 1 when CI would run without a program."""
     if missing := missing_programs():
         install_packages(missing)
-    install_bpy(ROOT / ".venv-bpy")
+    installed(BLENDER, ROOT / ".venv-bpy", lambda text: print(text, flush=True))
     if not (missing := missing_programs()):
         return 0
     packages = " ".join(PACKAGES[program] for program in missing)

@@ -1,0 +1,76 @@
+"""The command line, in this process, and what it talks to."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli_world import Outcome, RealServer, Running, Up, environment, up
+from flamenco_cli.connection import connection_in, save_connection
+from flamenco_cli.main import run
+
+Flamenco = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration folder of the test's own: the user's is never touched."""
+    for name in ("FLAMENCO_URL", "FLAMENCO_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FLAMENCO_CONFIG_DIR", str(tmp_path / "config"))
+    return tmp_path / "config"
+
+
+@pytest.fixture
+def flamenco(capsys: pytest.CaptureFixture[str]) -> Flamenco:
+    """Carry out a command line in this process."""
+
+    def carry_out(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        status = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Outcome(int(status), captured.out, captured.err)
+
+    return carry_out
+
+
+@pytest.fixture
+def server(tmp_path: Path, config: Path) -> Iterator[RealServer]:
+    """A Server to which the user is signed in; no Manager is linked to it."""
+    server = RealServer(tmp_path / "server")
+    server.start()
+    save_connection(connection_in(server.data), {"FLAMENCO_CONFIG_DIR": str(config)})
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def background(tmp_path: Path, config: Path) -> Iterator[Callable[..., Running]]:
+    """Start ``flamenco`` processes that run beside the test."""
+    started: list[Running] = []
+
+    def start(*arguments: str, **more: str) -> Running:
+        running = Running(list(arguments), environment(config, **more), tmp_path / f"process-{len(started)}")
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
+
+
+@pytest.fixture
+def start_up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Start farms with ``flamenco up``; what is left of them at the end is ended."""
+    started: list[Up] = []
+
+    def start(*options: str, **more: str) -> Up:
+        started.append(up(tmp_path / "up", *options, **more))
+        return started[-1]
+
+    yield start
+    for farm in started:
+        farm.clean_up()
