@@ -1,7 +1,7 @@
 """Lock the versions of everything that is installed, with hashes and without index addresses.
 
-``requirements/dev.txt`` comes from pyproject.toml; ``cli/flamenco_cli/locked/*.txt``, which ``flamenco demo`` installs where
-there is no Blender or FFmpeg, from ``requirements/*.in``.
+``requirements/dev.txt`` comes from pyproject.toml; ``cli/flamenco_cli/locked/*.txt``, which ``flamenco demo`` installs
+where there is no Blender or FFmpeg, from ``requirements/*.in``.
 """
 
 import subprocess
@@ -23,7 +23,8 @@ def main() -> int:
         for arguments in (
             ["pyproject.toml", "--extra", "dev", "--universal", "-o", "requirements/dev.txt"],
             *(
-                [f"requirements/{name}.in", "-o", f"cli/flamenco_cli/locked/{name}.txt"] for name in ("blender", "ffmpeg")
+                [f"requirements/{name}.in", "-o", f"cli/flamenco_cli/locked/{name}.txt"]
+                for name in ("blender", "ffmpeg")
             ),
         ):
             subprocess.run([tools / "uv", "pip", "compile", *arguments, *OPTIONS], check=True, cwd=ROOT)

@@ -76,7 +76,7 @@ def _install(environment: Path, lock: str) -> None:
         venv.create(environment, with_pip=True)
     lock_file = environment / "lock.txt"
     lock_file.write_text(lock, encoding="utf-8")
-    arguments = [
+    arguments: list[str | Path] = [
         "-m",
         "pip",
         "install",

@@ -105,7 +105,9 @@ def environment(config: Path, **more: str) -> dict[str, str]:
 def flamenco_process(*arguments: object, config: Path, **more: str) -> Outcome:
     """Run ``flamenco`` as a process until it ends."""
     words = [str(argument) for argument in arguments]
-    done = subprocess.run([*PROGRAM, *words], env=environment(config, **more), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*PROGRAM, *words], env=environment(config, **more), capture_output=True, text=True, timeout=60
+    )
     assert "Traceback" not in done.stderr
     return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from cli_world import Outcome, RealServer, Running, Up, environment, up
+
 from flamenco_cli.connection import connection_in, save_connection
 from flamenco_cli.main import run
 

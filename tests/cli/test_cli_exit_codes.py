@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
-
 from cli_world import Outcome, environment
+
 from flamenco_cli.exit_codes import ExitCode, JobNotCompleted, exit_code_of
 from flamenco_cli.main import root
 from flamenco_core.errors import (
@@ -47,7 +48,7 @@ def test_each_kind_of_error_has_its_exit_code(error: type[FlamencoError], code: 
 
 
 @pytest.fixture
-def failing(request: pytest.FixtureRequest) -> str:
+def failing(request: pytest.FixtureRequest) -> Iterator[str]:
     """A command that raises what the test asks for, as a command line may meet it."""
     raises = request.param
 
@@ -56,8 +57,8 @@ def failing(request: pytest.FixtureRequest) -> str:
         raise raises
 
     root.add_command(command)
-    request.addfinalizer(lambda: root.commands.pop("fail-on-purpose"))
-    return "fail-on-purpose"
+    yield "fail-on-purpose"
+    root.commands.pop("fail-on-purpose")
 
 
 def carried_out(code: str, tmp_path: Path, *arguments: str) -> Outcome:

@@ -30,7 +30,7 @@ class _Asked(Schema):
 
 
 class MissingQuestion(Schema):
-    """Which of these are not here?"""
+    """Asks which of these are not here."""
 
     class Meta:
         """A misspelt key is refused."""
