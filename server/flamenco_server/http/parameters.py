@@ -29,7 +29,7 @@ class PageQuery(Schema):
 
 
 def uuid_in_path(request: web.Request, name: str) -> str:
-    """Return an id of the path, in lower case, so that it is safe in a file's path. Raises NoSuchThing if it is none."""
+    """Return an id of the path, in lower case, so that it is safe in a path. Raises NoSuchThing if it is none."""
     text = request.match_info[name]
     if not is_uuid(text):
         raise NoSuchThing(f"{request.path} is not here: an id is a UUID.")
