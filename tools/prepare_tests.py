@@ -4,6 +4,7 @@ On Debian (and what descends from it) packages are installed where the user may;
 line says what to install. With ``CI=true`` a missing program ends the run, otherwise its tests fail with that line.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -46,7 +47,7 @@ def main() -> int:
     """Prepare this machine; returns 1 when CI would run without a program."""
     if missing := missing_programs():
         install_packages(missing)
-    installed(BLENDER, ROOT / ".venv-bpy", lambda text: print(text, flush=True))
+    asyncio.run(installed(BLENDER, ROOT / ".venv-bpy", lambda text: print(text, flush=True)))
     if not (missing := missing_programs()):
         return 0
     packages = " ".join(PACKAGES[program] for program in missing)

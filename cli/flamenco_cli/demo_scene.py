@@ -18,7 +18,7 @@ import bpy
 WIDTH, HEIGHT = 480, 270
 FRAMES = 24
 FRAMES_PER_SECOND = 12
-SAMPLES = 6
+SAMPLES = 4
 THREADS = 1
 """Frames render side by side in the slots of a machine, each on one core."""
 

