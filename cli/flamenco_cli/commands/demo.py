@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -61,10 +62,13 @@ def demo_command(output: Path, keep: bool) -> None:
     video's path.
     """
     configure_logging(level="error")
-    asyncio.run(until_stopped(_run(output.absolute(), keep=keep), on_stop=lambda: DemoNotes().note("Stopping …")))
+    work = _run(output.absolute(), keep=keep)
+    if not asyncio.run(until_stopped(work, on_stop=lambda: DemoNotes().note("Stopping …"))):
+        raise KeyboardInterrupt
 
 
-async def _run(output: Path, *, keep: bool) -> None:
+async def _run(output: Path, *, keep: bool) -> bool:
+    """Return True once the pictures are there."""
     watcher = DemoNotes()
     notes().print(Text("24 frames of a flower, through a Server, a Manager and two Worker slots."))
     programs = await find_or_install(os.environ, watcher)
@@ -73,7 +77,9 @@ async def _run(output: Path, *, keep: bool) -> None:
     async with demo_made(programs, output, os.environ, watcher) as made:
         _tell(made, time.monotonic() - began_s)
         if keep:
-            await _stay(made)
+            with suppress(asyncio.CancelledError):  # Ctrl-C is how it is meant to end
+                await _stay(made)
+    return True
 
 
 def _show(programs: tuple[Program, Program]) -> None:
