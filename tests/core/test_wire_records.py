@@ -38,8 +38,14 @@ def values_of(field: marshmallow.fields.Field[Any]) -> st.SearchStrategy[Any]:
 
 
 def _texts_of(field: marshmallow.fields.Field[Any]) -> st.SearchStrategy[str]:
-    choices = [rule.choices for rule in field.validators if isinstance(rule, marshmallow.validate.OneOf)]
-    return st.sampled_from(list(choices[0])) if choices else TEXTS.filter(bool)
+    choices = _choices_of(field)
+    return st.sampled_from(choices) if choices else TEXTS.filter(bool)
+
+
+def _choices_of(field: marshmallow.fields.Field[Any]) -> list[str]:
+    return [
+        choice for rule in field.validators if isinstance(rule, marshmallow.validate.OneOf) for choice in rule.choices
+    ]
 
 
 VALUES: Mapping[str, Callable[[Any], st.SearchStrategy[Any]]] = {
@@ -53,6 +59,7 @@ VALUES: Mapping[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "RevField": lambda _: st.builds(manager_api.Rev, COUNTS, COUNTS),
     "Sha256": lambda _: st.binary(min_size=32, max_size=32).map(bytes.hex),
     "String": _texts_of,
+    "TimeOfDay": lambda _: st.times().map("{:%H:%M}".format),
     "Timestamp": lambda _: MOMENTS,
     "Uuid": lambda _: UUIDS,
 }
@@ -66,7 +73,8 @@ SAMPLES: Mapping[str, Callable[[Any], Any]] = {
     "Number": lambda _: 1.5,
     "RevField": lambda _: manager_api.Rev(1, 2),
     "Sha256": lambda _: "a" * 64,
-    "String": lambda _: "done",
+    "String": lambda field: (_choices_of(field) or ["done"])[0],
+    "TimeOfDay": lambda _: "22:00",
     "Timestamp": lambda _: datetime(2026, 1, 31, 12, tzinfo=UTC),
     "Uuid": lambda _: "6f1c2b1e-9a2d-4a53-8f5b-0d6c4d1b7a10",
 }
@@ -173,6 +181,7 @@ WRONG: Mapping[str, list[Any]] = {
     "Uuid": ["", "x", 5, True, "6f1c2b1e9a2d4a538f5b0d6c4d1b7a10", "6f1c2b1e-9a2d-4a53-8f5b-0d6c4d1b7a1٣", []],
     "Sha256": ["", "A" * 64, "a" * 63, 5, True, []],
     "Enum": ["", "QUEUED", "no such status", 1, True, [], {}],
+    "TimeOfDay": [1, True, "", "24:00", "12:60", "9:00", "09:00:00", "09:00\n", "0٩:00", ["09:00"]],
     "Timestamp": [1, 1.5, True, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", {}],
     "List": ["x", 1, True, {"0": "x"}],
     "Dict": ["x", 1, True, ["x"]],
@@ -234,6 +243,12 @@ def test_integers_may_have_64_bits(value: int) -> None:
         (manager_api.HelloSchema, "name", ""),
         (manager_api.JobFileSchema, "path", ""),
         (manager_api.TaskDefinitionSchema, "depends_on", [-1]),
+        (manager_api.TaskDefinitionSchema, "memory_bytes", -1),
+        (manager_api.TaskDefinitionSchema, "limits", {"renderman": -1}),
+        (manager_api.JobDefinitionSchema, "max_workers", 0),
+        (manager_api.JobDefinitionSchema, "task_runtime_limit_s", -1),
+        (manager_api.SleepWindowSchema, "days", ["monday"]),
+        (manager_api.SleepScheduleSchema, "time_zone", ""),
     ],
 )
 def test_a_value_out_of_range_is_refused(schema: type[WireSchema], key: str, value: object) -> None:
@@ -283,3 +298,47 @@ def test_a_tasks_steps_are_the_sum_of_its_commands_each_at_least_one(counts: lis
 def test_a_jobs_status_is_read_by_its_word() -> None:
     document = a_document(manager_api.JobReportSchema)
     assert manager_api.JobReportSchema().load({**document, "status": "paused"}).status is JobStatus.PAUSED
+
+
+def test_a_task_needs_what_it_says_and_of_the_rest_what_its_job_says() -> None:
+    of_job = manager_api.Needs(tag="gpu", memory_bytes=8, gpu="OPTIX", limits={"renderman": 1})
+    assert manager_api.Needs().over(of_job) == of_job
+    assert manager_api.Needs(tag="render", limits={"nuke": 2}).over(of_job) == manager_api.Needs(
+        tag="render", memory_bytes=8, gpu="OPTIX", limits={"nuke": 2}
+    )
+
+
+def test_a_task_may_need_nothing_of_what_its_job_needs() -> None:
+    of_job = manager_api.Needs(tag="gpu", memory_bytes=8, gpu="OPTIX", limits={"renderman": 1})
+    nothing = manager_api.Needs(tag="", memory_bytes=0, gpu="", limits={})
+    assert nothing.over(of_job) == nothing
+
+
+def test_what_a_definition_says_of_needs_is_gathered() -> None:
+    needs = manager_api.Needs(tag="gpu", memory_bytes=8, gpu="any", limits={"renderman": 1})
+    said = {"tag": "gpu", "memory_bytes": 8, "gpu": "any", "limits": {"renderman": 1}}
+    for schema in (manager_api.JobDefinitionSchema, manager_api.TaskDefinitionSchema):
+        assert schema().load({**a_document(schema), **said}).needs == needs
+
+
+OLD_DOCUMENTS = {
+    manager_api.JobDefinitionSchema: {
+        "id": "6f1c2b1e-9a2d-4a53-8f5b-0d6c4d1b7a10",
+        "name": "sh010",
+        "type": "echo-sleep-test",
+        "priority": 50,
+        "owner": "anna",
+        "created": "2026-01-31T12:00:00.000Z",
+        "task_count": 1,
+        "cancel_requested": True,
+    },
+    manager_api.OrderResultSchema: {"order": 1, "result": "done", "why": ""},
+    manager_api.ReportSchema: {"report": 1, "previous": "a" * 64, "jobs": [], "workers": []},
+}
+
+
+@pytest.mark.parametrize("schema", OLD_DOCUMENTS)
+def test_what_was_written_before_a_field_was_known_is_read_still(schema: type[WireSchema]) -> None:
+    document = OLD_DOCUMENTS[schema]
+    record = schema().load(document)
+    assert document.items() <= written(schema(), record).items()

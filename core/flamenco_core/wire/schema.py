@@ -1,5 +1,6 @@
 """The base of our wire schemas: JSON on one side, frozen dataclasses on the other."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -99,6 +100,17 @@ class Timestamp(fields.AwareDateTime):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else rfc3339(value)
+
+
+class TimeOfDay(fields.String):
+    """Hours and minutes of a day, ``00:00`` to ``23:59``, kept as text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=_checked(_is_time_of_day, "Not a time of day, such as 08:30."), **kwargs)
+
+
+def _is_time_of_day(text: str) -> bool:
+    return re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", text) is not None
 
 
 def rfc3339(moment: datetime) -> str:
