@@ -95,8 +95,12 @@ class Compiler:
         try:
             await self._compile(job)
         except FlamencoError as error:
-            await self._store.fail_compile(job_id, str(error), self._clock())
             log.warning("job cannot be compiled", job=job_id, type=job.type, why=str(error))
+            await self._store.fail_compile(job_id, str(error), self._clock())
+        except Exception as error:  # whatever a job type does or yields: this job fails, and the next is compiled
+            log.exception("job type failed", job=job_id, type=job.type)
+            why = f"The job type {job.type} has a fault: {type(error).__name__}: {error}"
+            await self._store.fail_compile(job_id, why, self._clock())
         self._bus.publish([Change("job", job_id)])
 
     async def _compile(self, job: Job) -> None:
@@ -130,8 +134,11 @@ class Compiler:
         return loaded
 
 
-def definitions(loaded: LoadedJobType, job: Job) -> Iterator[TaskDefinition]:
-    """Yield the tasks of a job: a pure function of the job and its type's source. Raises CannotCompile."""
+def definitions(loaded: LoadedJobType, job: Job, *, most: int = MOST_TASKS) -> Iterator[TaskDefinition]:
+    """Yield the tasks of a job, ``most`` of them at most: a pure function of the job and its type's source.
+
+    Raises CannotCompile, or whatever a job type with a fault raises.
+    """
     to_compile = JobToCompile(
         id=job.id,
         name=job.name,
@@ -142,21 +149,17 @@ def definitions(loaded: LoadedJobType, job: Job) -> Iterator[TaskDefinition]:
         files=frozenset(file.path for file in job.files),
     )
     for index, authored in enumerate(_authored(loaded, to_compile)):
-        if index >= MOST_TASKS:
-            raise CannotCompile(f"More than {MOST_TASKS} tasks: put more into each task, or make several jobs.")
+        if index >= most:
+            raise CannotCompile(f"More than {most} tasks: put more into each task, or make several jobs.")
         yield _definition(job.id, index, authored)
 
 
 def _authored(loaded: LoadedJobType, job: JobToCompile) -> Iterator[AuthoredTask]:
-    """Run the job type's generator; whatever it raises becomes a message for people."""
+    """Run the job type's generator; what it says is wrong with the settings becomes a message for people."""
     try:
         yield from loaded.type.compile(job)
     except ValueError as error:
         raise CannotCompile(f"{loaded.type.label} cannot make tasks of these settings: {error}") from error
-    except Exception as error:
-        log.exception("job type failed", job=job.id, type=loaded.type.name)
-        message = f"The job type {loaded.type.name} has a fault: {type(error).__name__}: {error}"
-        raise CannotCompile(message) from error
 
 
 def _definition(job_id: str, index: int, authored: AuthoredTask) -> TaskDefinition:

@@ -90,8 +90,7 @@ class JobTypes:
 
     def _fresh(self, path: Path) -> LoadedJobType | None:
         """Load a studio's file, if it changed since; a broken one is logged once and left out until it is mended."""
-        facts = path.stat()
-        stamp = (facts.st_mtime_ns, facts.st_size)
+        stamp = _stamp(path)
         known = self._read.get(path)
         if known is not None and known[0] == stamp:
             return known[1]
@@ -104,8 +103,21 @@ class JobTypes:
         return loaded
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file does."""
+    try:
+        facts = path.stat()
+    except OSError:  # gone since the folder was listed: reading it says so
+        return (0, 0)
+    return (facts.st_mtime_ns, facts.st_size)
+
+
 def _load(path: Path) -> LoadedJobType | None:
-    return load_source(path.read_text(encoding="utf-8"), path.name)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokenJobType(f"{path.name} cannot be read: {error}") from error
+    return load_source(source, path.name)
 
 
 def _by_name(loaded: Iterable[LoadedJobType | None]) -> Mapping[str, LoadedJobType]:

@@ -67,11 +67,13 @@ def check_manifest(files: Sequence[JobFile]) -> None:
 
 
 async def check_blend_file(blobs: BlobStore, key: str, settings: Mapping[str, Any], files: Sequence[JobFile]) -> None:
-    """Refuse a setting ``key`` that names neither an uploaded blend file nor a path on the farm's storage.
+    """Refuse a setting ``key`` with a value that is neither an uploaded blend file nor a path on the farm's storage.
 
     What is on the farm's storage only Workers can open. Raises NotABlendFile.
     """
-    named = settings[key]
+    named = settings.get(key)
+    if named is None:  # a job type that can do without
+        return
     for file in files:
         if file.path == named:
             if not is_blend(await blobs.head(file.sha256, HEAD_BYTES)):
