@@ -46,6 +46,7 @@ class Foreman:
         """Workers whose ask waits for work, the longest waiting first."""
         self._listeners: dict[str, set[asyncio.Future[None]]] = {}
         """Workers that wait for something to be said about them or their task."""
+        self._newest_commit: _Commit | None = None
         self.on_change: Callable[[Changes], None] = lambda _: None
         """Called after each commit: there is something to report."""
 
@@ -57,7 +58,8 @@ class Foreman:
         """Store what the last rule changed, wake whom it concerns, and wait until it is on disk.
 
         Call it right after the rule, without an await in between. It is shielded: a request that goes away changes
-        nothing about what was decided. Raises Unavailable when the store had to stop.
+        nothing about what was decided. A rule that changed nothing may have seen what is not on disk yet (a repeat of
+        what was said a moment ago), so it waits for that. Raises Unavailable when the store had to stop.
         """
         await asyncio.shield(self._commit(also))
 
@@ -123,7 +125,9 @@ class Foreman:
     def _commit(self, also: Also | None = None) -> _Commit:
         changes = self.farm.take_changes()
         now = self.now()
-        commit = self._store.save(changes, now, also) if changes or also else _done()
+        if changes or also:
+            self._newest_commit = self._store.save(changes, now, also)
+        commit = self._newest_commit or _done()
         self._ring(changes.touched_workers)
         self._offer(changes.new_work)
         if changes or also:

@@ -7,17 +7,26 @@ program ignores them. Absent optional keys stay absent when a record is written.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields, post_load, validate
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
 from flamenco_core.wire.schema import Boolean, Integer, Number, Sha256, Timestamp, Uuid, WireSchema
 
-FEATURES = ("attempt", "wait", "frames")
-"""What this version speaks of section 15: attempts and ``seq``, ``Prefer: wait``, frames in updates."""
+FEATURES = ("attempt", "wait", "frames", "batch")
+"""What this version speaks of section 15: attempts and ``seq``, ``Prefer: wait``, frames in updates, batches."""
+
+MOST_BATCHED = 1_000
+"""How many updates one batch holds at most (15.5)."""
+MOST_BATCH_BYTES = 8 * 1024 * 1024
+"""How large the JSON of one batch is at most (15.5)."""
 
 SHORT_TEXT = validate.Length(max=1024)
+
+WORKERS_WORDS = (TaskStatus.ACTIVE, TaskStatus.COMPLETED, TaskStatus.FAILED)
+"""What a Worker may say that its task is; the other statuses are the Manager's to set (section 14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +310,75 @@ class TaskUpdateSchema(WireSchema):
     log_at = Integer(validate=validate.Range(min=0))
     frames = fields.List(fields.Nested(SavedFrameSchema), validate=validate.Length(max=10_000))
     result = fields.Dict(keys=fields.String())
+
+
+@dataclass(frozen=True, slots=True)
+class BatchedUpdate:
+    """One update of a batch: what a Worker says of an attempt, and ``at``, when it said so by its own clock (15.5)."""
+
+    task: str
+    update: TaskUpdate
+    at: datetime | None = None
+
+
+class BatchedUpdateSchema(TaskUpdateSchema):
+    """An object with the keys of a TaskUpdate and ``task`` and ``at`` beside them; ``attempt`` and ``seq`` must be there."""
+
+    task = Uuid(required=True)
+    at = Timestamp()
+    task_status = fields.Enum(
+        TaskStatus,
+        by_value=True,
+        data_key="taskStatus",
+        validate=validate.OneOf(WORKERS_WORDS, error="A Worker says active, completed or failed."),
+    )
+    attempt = Integer(required=True, validate=validate.Range(min=1))
+    seq = Integer(required=True, validate=validate.Range(min=1))
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: object) -> BatchedUpdate:
+        task, at = data.pop("task").lower(), data.pop("at", None)
+        return BatchedUpdate(task, TaskUpdate(**data), at)
+
+
+class BatchResult(StrEnum):
+    """What became of one update of a batch."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    """It, or a newer one of its attempt, was applied before."""
+    STALE = "stale"
+    """Its attempt is over; its log is kept."""
+    UNKNOWN = "unknown"
+    """There is no such task."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItemResult:
+    """What became of the update ``seq`` of a task; results stand in the order of the updates."""
+
+    task: str
+    seq: int
+    result: BatchResult
+
+
+class BatchItemResultSchema(WireSchema):
+    record = BatchItemResult
+    task = Uuid(required=True)
+    seq = Integer(required=True)
+    result = fields.Enum(BatchResult, by_value=True, required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The answer to a batch."""
+
+    results: Sequence[BatchItemResult]
+
+
+class BatchAnswerSchema(WireSchema):
+    record = BatchAnswer
+    results = fields.List(fields.Nested(BatchItemResultSchema), required=True)
 
 
 @dataclass(frozen=True, slots=True)
