@@ -197,6 +197,17 @@ class World:
                 await asyncio.sleep(0.01)
 
     @asynccontextmanager
+    async def raw_connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Open a connection that can be cut at will."""
+        url = URL(self.url)
+        assert url.host is not None
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+    @asynccontextmanager
     async def watching(self, query: str = "", **headers: str) -> AsyncIterator[EventStream]:
         """Watch live events while the context lasts."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
