@@ -37,6 +37,7 @@ from flamenco_manager.task_updates import TaskUpdates
 from flamenco_manager.uploads import Uploads
 from flamenco_manager.variables import predefined
 from flamenco_runtime.clock import Clock, utc_now
+from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
 from flamenco_runtime.journal import Journal
 from flamenco_runtime.migrations import migrate
@@ -50,7 +51,10 @@ LARGEST_BODY_BYTES = 32 * 1024 * 1024
 
 
 async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
-    """Run a Manager until ``stop`` is set; ``ready`` is called with its URL once it answers."""
+    """Run a Manager until ``stop`` is set; ``ready`` is called with its URL once it answers.
+
+    Raises DataInUse, PortTaken, and Unavailable when the store cannot be written.
+    """
     async with build_app(settings) as app, listening(app, settings.listen) as address:
         ready(address.url)
         await stop.wait()
@@ -60,7 +64,13 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
 async def build_app(
     settings: Settings, clock: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[web.Application]:
-    """Build the service: its store, the farm as it was, and the loops beside the HTTP side."""
+    """Build the service on its data folder: its store, the farm as it was, and the loops beside the HTTP side."""
+    async with held_folder(settings.data, "Manager"), _running(settings, clock, monotonic) as app:
+        yield app
+
+
+@asynccontextmanager
+async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], float]) -> AsyncIterator[web.Application]:
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     journal = await Journal.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)

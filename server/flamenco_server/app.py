@@ -11,6 +11,7 @@ from aiohttp import web
 
 from flamenco_core.errors import Unavailable
 from flamenco_runtime.clock import Clock, utc_now
+from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.problems import problems
 from flamenco_runtime.service import listening
 from flamenco_server.accounts import ensure_admin
@@ -68,7 +69,7 @@ class _Services:
 async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
     """Serve until ``stop`` is set; ``ready`` is called with the URL once the Server answers.
 
-    Raises PortTaken, and StoreFailed when a commit failed.
+    Raises DataInUse, PortTaken, and StoreFailed when a commit failed.
     """
     async with build_app(settings) as app, listening(app, settings.listen) as address:
         await asyncio.to_thread(_refresh_url, settings.data, address.url)
@@ -80,7 +81,10 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
 async def build_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[web.Application]:
     """Build the Server on its data folder; its background work lasts as long as the context."""
     failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-    async with open_store(settings.data, failure.set_result) as store:
+    async with (
+        held_folder(settings.data, "Server"),
+        open_store(settings.data, failure.set_result) as store,
+    ):
         await _ensure_connection(store, settings, clock)
         services = _services(store, settings, clock)
         await services.blobs.prepare()

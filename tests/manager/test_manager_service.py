@@ -12,6 +12,7 @@ from flamenco_core.errors import BadInput
 from flamenco_manager.app import serve
 from flamenco_manager.link_file import NoToken
 from flamenco_manager.settings import Settings
+from flamenco_runtime.data_folder import DataInUse
 from flamenco_runtime.service import PortTaken
 from flamenco_runtime.settings import Address, load_settings
 
@@ -34,6 +35,13 @@ async def test_a_port_that_is_taken_is_told_as_that(server: FakeServer, tmp_path
         settings = Settings(server=server.url, data=tmp_path / "b", token=TOKEN, listen=Address("127.0.0.1", port))
         with pytest.raises(PortTaken):
             await serve(settings, stop=asyncio.Event(), ready=lambda _: None)
+
+
+async def test_two_managers_do_not_share_a_data_folder(server: FakeServer, tmp_path: Path) -> None:
+    async with manager_world(tmp_path, server):
+        with pytest.raises(DataInUse, match="Another Manager"):
+            async with manager_world(tmp_path, server):
+                pass
 
 
 async def test_a_manager_that_was_never_linked_says_what_to_do(server: FakeServer, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from fake_manager import FakeManager
 from worker_world import RunWorker, a_command
 
+from flamenco_runtime.data_folder import DataInUse
 from flamenco_runtime.settings import BadSettings
-from flamenco_worker.app import DataInUse
 from flamenco_worker.settings import Settings
 
 

@@ -1,22 +1,20 @@
 """The Worker process: builds its slots and runs them until it is told to stop."""
 
 import asyncio
-import fcntl
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 import structlog
 
-from flamenco_core.errors import Conflict
 from flamenco_core.statuses import WorkerStatus
 from flamenco_core.wire.worker_api import Hardware
+from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
 from flamenco_worker.credentials import node_id
 from flamenco_worker.joining import Introduction, join
@@ -32,12 +30,6 @@ from flamenco_worker.timing import Timing
 from flamenco_worker.update_sender import UpdateSender
 
 log = structlog.get_logger()
-
-
-class DataInUse(Conflict):
-    """Another Worker process uses this data folder."""
-
-    type = "data-in-use"
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ async def _until_stopped(slots: list["asyncio.Task[None]"], stop: asyncio.Event)
 
 @asynccontextmanager
 async def _machine(settings: Settings, timing: Timing, environ: Mapping[str, str]) -> AsyncIterator[Machine]:
-    async with _data_folder(settings.data):
+    async with held_folder(settings.data, "Worker", mode=0o700):
         commands = await asyncio.to_thread(load_commands)
         node = await asyncio.to_thread(node_id, settings.data)
         hardware = await asyncio.to_thread(_hardware)
@@ -159,28 +151,6 @@ class _Countdown:
         self.missing -= 1
         if self.missing == 0:
             self.reached()
-
-
-@asynccontextmanager
-async def _data_folder(folder: Path) -> AsyncIterator[None]:
-    """Keep the data folder to ourselves: two processes with the same credentials would fight. Raises DataInUse."""
-    descriptor = await asyncio.to_thread(_locked, folder)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(folder: Path) -> int:
-    """Make and lock the folder; the lock lasts until the file that is returned is closed, or we die."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise DataInUse(f"Another Worker uses {folder}. Stop it, or choose another folder with --data.") from error
-    return descriptor
 
 
 def _hardware() -> Hardware:
