@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import io
+import json
 import textwrap
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -74,6 +76,11 @@ class Caller:
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
         headers = {**self.headers, **options.pop("headers", {})}
+        if "json" in options:
+            options["data"] = json.dumps(options.pop("json")).encode()
+            headers["Content-Type"] = "application/json"
+        if isinstance(options.get("data"), bytes):
+            options["data"] = io.BytesIO(options["data"])  # sent piece by piece, however much it is
         options.setdefault("allow_redirects", False)
         async with self.session.request(method, self.address(path), headers=headers, **options) as response:
             return Reply(response.status, await response.read(), response.headers)

@@ -14,25 +14,12 @@ from server_world import BLEND, DEADLINE_S, Reply, World, a_job_type, a_submissi
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One Server for everything that is refused."""
-    async with server_world(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def refusing(shared: World) -> AsyncIterator[World]:
     """The Server, to which nothing may be added."""
     before = await shared.admin.get("jobs?limit=200")
     yield shared
     assert await shared.admin.get("jobs?limit=200") == before
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with server_world(tmp_path / "server") as running:
-        yield running
 
 
 def named_fields(reply: Reply) -> set[str]:
