@@ -1,20 +1,31 @@
-"""What Workers say of tasks, in time or late: log text goes to its place, the rest to the farm's rules."""
+"""What Workers say of tasks, one by one or in batches, in time or late.
 
+Log text goes to its place, the rest to the farm's rules. An update that comes alone is a batch of one.
+"""
+
+import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from flamenco_core.errors import Conflict, NotFound
-from flamenco_core.wire.worker_api import SavedFrame, TaskUpdate
+from flamenco_core.wire.worker_api import BatchedUpdate, BatchResult, SavedFrame, TaskUpdate
 from flamenco_manager import attempts
-from flamenco_manager.attempts import Verdict
+from flamenco_manager.attempts import BadTaskStatus, Verdict
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Task, Worker
 from flamenco_manager.stores.farm_store import Also, PastAttempt
 from flamenco_manager.task_logs import TaskLogs
 
 log = structlog.get_logger()
+
+WORTH_A_LINE_S = 60.0
+"""Batches whose oldest update is older than this get a line in the log: its Worker was out of touch."""
+
+_APPLIED = BatchResult.APPLIED
 
 
 class NoSuchTask(NotFound):
@@ -32,14 +43,16 @@ class AttemptOver(Conflict):
 class Store(Protocol):
     """What the store knows of attempts that have left memory."""
 
-    async def past_attempt(self, task_id: str, worker_id: str, attempt: int | None) -> PastAttempt | None:
-        """Find an attempt that a Worker made (its last one, if ``attempt`` is None)."""
+    async def past_attempts(
+        self, worker_id: str, asked: Sequence[tuple[str, int | None]]
+    ) -> Sequence[PastAttempt | None]:
+        """Find attempts that a Worker made, each by its task and number (None: its last one of that task)."""
 
-    async def has_task(self, task_id: str) -> bool:
-        """Tell whether there is such a task, also in a job that has ended."""
+    async def known_tasks(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of these tasks that there are, also in jobs that have ended."""
 
-    def late_frames(self, past: PastAttempt, frames: Sequence[SavedFrame]) -> Also:
-        """Make the part of a transaction that stores frames of a job that has left memory."""
+    def late_frames(self, late: Sequence[tuple[PastAttempt, Sequence[SavedFrame]]]) -> Also:
+        """Make the part of a transaction that stores frames of jobs that have left memory."""
 
 
 class Uploader(Protocol):
@@ -47,6 +60,18 @@ class Uploader(Protocol):
 
     async def queue_log(self, task_key: int, attempt: int) -> None:
         """Let a log be sent again."""
+
+
+@dataclass(slots=True)
+class _Word:
+    """One update, and what becomes of it. ``attempt``: the one that it is about; 0: not the newest of ``task``."""
+
+    task_id: str
+    said: TaskUpdate
+    task: Task | None
+    attempt: int
+    result: BatchResult = _APPLIED
+    why: str = ""
 
 
 class TaskUpdates:
@@ -60,61 +85,120 @@ class TaskUpdates:
 
     async def take(self, worker: Worker, task_id: str, said: TaskUpdate) -> None:
         """Apply an update; it is on disk on return. Raises NoSuchTask, AttemptOver, BadTaskStatus."""
+        word = self._word(worker, task_id, said)
+        if word.task is not None and word.attempt and word.task.is_held:
+            _check_status(said)
+        await self._judge(worker, [word])
+        if word.result is BatchResult.UNKNOWN:
+            raise NoSuchTask(word.why)
+        if word.result is BatchResult.STALE:
+            raise AttemptOver(word.why)
+
+    async def take_all(self, worker: Worker, batch: Sequence[BatchedUpdate]) -> list[BatchResult]:
+        """Apply updates in their order, in one transaction, which is on disk on return. Raises BadTaskStatus."""
+        self._note_age(batch)
+        words = [self._word(worker, item.task, item.update) for item in batch]
+        for word in words:
+            _check_status(word.said)
+        await self._judge(worker, words)
+        return [word.result for word in words]
+
+    def _word(self, worker: Worker, task_id: str, said: TaskUpdate) -> _Word:
         task = self._foreman.farm.tasks.get(task_id)
         if task is None or task.worker is not worker or said.attempt not in (None, task.attempt):
-            await self._take_late(worker, task_id, task, said)
-            return
-        attempt = task.attempt
-        await self._place_log(task.job.id, task, attempt, said)
-        verdict = attempts.update(self._foreman.farm, worker, task, said, self._foreman.now())
-        await self._foreman.settle()
-        if said.log and verdict is not Verdict.APPLIED:
-            await self._uploader.queue_log(task.key, attempt)
-        if verdict is Verdict.STALE:
-            raise _over(task)
+            return _Word(task_id, said, task, 0)
+        return _Word(task_id, said, task, task.attempt)
 
-    async def _place_log(self, job: str, task: Task, attempt: int, said: TaskUpdate) -> None:
+    async def _judge(self, worker: Worker, words: Sequence[_Word]) -> None:
+        """Place the logs first, so that they are there when a result is seen; then let the rules judge in one go."""
+        present = [(word, word.task) for word in words if word.task is not None and word.attempt]
+        await asyncio.gather(*[self._place_log(word, task) for word, task in present])
+        ended = {(task.job.id, task.id, word.attempt) for word, task in present if _ends(word.said)}
+        await asyncio.gather(*[self._logs.sync(*attempt) for attempt in ended])
+        now = self._foreman.now()
+        for word in words:
+            if word.task is not None:
+                word.result, word.why = _outcome(
+                    word.task, attempts.update(self._foreman.farm, worker, word.task, word.said, now)
+                )
+        await self._foreman.settle()
+        grown = {(task.key, word.attempt) for word, task in present if word.said.log and word.result is not _APPLIED}
+        await self._send_again(grown)
+        late = [word for word in words if not word.attempt]
+        if late:
+            await self._judge_late(worker, late)
+
+    async def _place_log(self, word: _Word, task: Task) -> None:
+        said = word.said
         is_repeat = said.log_at is None and said.seq is not None and said.seq <= task.seq
         if said.log and not is_repeat:
-            await self._logs.place(job, task.id, attempt, said.log, said.log_at)
-        if said.task_status is not None and said.task_status.is_ended:
-            await self._logs.sync(job, task.id, attempt)
+            await self._logs.place(task.job.id, task.id, word.attempt, said.log, said.log_at)
 
-    async def _take_late(self, worker: Worker, task_id: str, task: Task | None, said: TaskUpdate) -> None:
-        """Take what is said of an attempt that has ended: its log and frames are kept, and nothing else changes."""
-        if task is not None:
-            attempts.update(self._foreman.farm, worker, task, said, self._foreman.now())
-            await self._foreman.settle()
-        past = await self._store.past_attempt(task_id, worker.id, said.attempt)
-        if past is None:
-            if not await self._store.has_task(task_id):
-                raise NoSuchTask(f"There is no task {task_id}.")
-            raise AttemptOver("The task was not given to this Worker.")
-        await self._keep_late(task_id, task, past, said)
-        if not _is_repeat(past, said):
-            raise AttemptOver(f"Attempt {past.attempt} of this task is over.")
+    async def _judge_late(self, worker: Worker, late: Sequence[_Word]) -> None:
+        """Judge what is said of attempts that have ended: logs and frames are kept, and nothing else changes."""
+        pasts = await self._store.past_attempts(worker.id, [(word.task_id, word.said.attempt) for word in late])
+        known = await self._store.known_tasks([word.task_id for word in late])
+        found: list[tuple[_Word, PastAttempt]] = []
+        for word, past in zip(late, pasts, strict=True):
+            if past is not None:
+                found.append((word, past))
+                word.result = BatchResult.REPEATED if _is_repeat(past, word.said) else BatchResult.STALE
+                word.why = f"Attempt {past.attempt} of this task is over."
+            elif word.task_id in known:
+                word.result, word.why = BatchResult.STALE, "The task was not given to this Worker."
+            else:
+                word.result, word.why = BatchResult.UNKNOWN, f"There is no task {word.task_id}."
+        await self._keep_late(found)
 
-    async def _keep_late(self, task_id: str, task: Task | None, past: PastAttempt, said: TaskUpdate) -> None:
-        if said.log and said.log_at is not None:
-            await self._logs.place(past.job, task_id, past.attempt, said.log, said.log_at)
-            await self._uploader.queue_log(past.task_key, past.attempt)
-        elif said.log and not _is_repeat(past, said):
-            await self._logs.place(past.job, task_id, past.attempt, said.log, None)
-            await self._uploader.queue_log(past.task_key, past.attempt)
-        if said.frames and task is not None:
-            attempts.record_frames(self._foreman.farm, task, past.attempt, said.frames)
-            await self._foreman.settle()
-        elif said.frames:
-            await self._foreman.settle(also=self._store.late_frames(past, said.frames))
+    async def _keep_late(self, found: Sequence[tuple[_Word, PastAttempt]]) -> None:
+        logs = [
+            (word, past)
+            for word, past in found
+            if word.said.log and (word.said.log_at is not None or word.result is not BatchResult.REPEATED)
+        ]
+        await asyncio.gather(
+            *[
+                self._logs.place(past.job, word.task_id, past.attempt, word.said.log or "", word.said.log_at)
+                for word, past in logs
+            ]
+        )
+        await self._send_again({(past.task_key, past.attempt) for _, past in logs})
+        for word, past in found:
+            if word.task is not None:
+                attempts.record_frames(self._foreman.farm, word.task, past.attempt, word.said.frames)
+        gone = [(past, word.said.frames) for word, past in found if word.task is None and word.said.frames]
+        await self._foreman.settle(self._store.late_frames(gone) if gone else None)
+
+    async def _send_again(self, logs: AbstractSet[tuple[int, int]]) -> None:
+        """Let the Server get logs to which something was added after their attempts had ended."""
+        await asyncio.gather(*[self._uploader.queue_log(task_key, attempt) for task_key, attempt in logs])
+
+    def _note_age(self, batch: Sequence[BatchedUpdate]) -> None:
+        moments = [item.at for item in batch if item.at is not None]
+        oldest_s = (self._foreman.now().wall - min(moments)).total_seconds() if moments else 0.0
+        if oldest_s >= WORTH_A_LINE_S:
+            log.info("updates came late", updates=len(batch), oldest_s=round(oldest_s))
+
+
+def _check_status(said: TaskUpdate) -> None:
+    """Refuse a status that only the Manager sets, before anything is kept of the update. Raises BadTaskStatus."""
+    if said.task_status not in attempts.SAYABLE:
+        raise BadTaskStatus(f"A Worker cannot set the status {said.task_status}: say active, completed or failed.")
+
+
+def _ends(said: TaskUpdate) -> bool:
+    return said.task_status is not None and said.task_status.is_ended
+
+
+def _outcome(task: Task, verdict: Verdict) -> tuple[BatchResult, str]:
+    if verdict is not Verdict.STALE:
+        return BatchResult(verdict.value), ""
+    if task.is_held:
+        return BatchResult.STALE, "This was said of an earlier run of the task."
+    return BatchResult.STALE, f"This attempt is over; the task is {task.status}."
 
 
 def _is_repeat(past: PastAttempt, said: TaskUpdate) -> bool:
     if said.seq is not None:
         return said.seq <= past.seq
     return said.attempt is None and past.is_newest and said.task_status == past.task_status
-
-
-def _over(task: Task) -> AttemptOver:
-    if task.is_held:
-        return AttemptOver("This was said of an earlier run of the task.")
-    return AttemptOver(f"This attempt is over; the task is {task.status}.")

@@ -98,7 +98,7 @@ class HttpWorker:
     async def sign_on(self, **said: Any) -> Reply:
         body: dict[str, Any] = {"name": self.name, "supported_task_types": TASK_TYPES, "software_version": "4.0"}
         if self.ours:
-            body["features"] = ["attempt", "wait", "frames"]
+            body["features"] = ["attempt", "wait", "frames", "batch"]
         return await self.call("POST", "sign-on", json={**body, **said})
 
     async def sign_off(self) -> Reply:
@@ -122,6 +122,9 @@ class HttpWorker:
     async def update(self, task: dict[str, Any], **said: Any) -> Reply:
         body = {"attempt": task["attempt"], **said} if self.ours else said
         return await self.call("POST", f"task/{task['uuid']}", json=body)
+
+    async def batch(self, *updates: dict[str, Any]) -> Reply:
+        return await self.call("POST", "updates", json={"updates": updates})
 
     async def may_i_run(self, task: dict[str, Any], wait_s: int = 0, attempt: int | None = None) -> Reply:
         headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
@@ -158,6 +161,11 @@ def a_frame_task(frames: str, **changes: Any) -> dict[str, Any]:
     }
     command = {"name": "blender-render", "parameters": parameters, "total_step_count": 1}
     return a_task(name=f"render-{frames}", type="blender", frames=frames, commands=[command], **changes)
+
+
+def told(task: dict[str, Any], seq: int, **said: Any) -> dict[str, Any]:
+    """An update of a task's attempt, as it stands in a batch."""
+    return {"task": task["uuid"], "attempt": task["attempt"], "seq": seq, **said}
 
 
 def a_frame(number: int, **changes: Any) -> dict[str, Any]:

@@ -131,7 +131,7 @@ async def test_the_registration_token_spares_the_approval(world: World, where: s
 async def test_sign_on_tells_ours_what_the_manager_can_do_and_others_nothing_more(world: World) -> None:
     ours, old = await world.registered("a"), await world.registered("b", ours=False)
     answer = (await ours.sign_on()).json()
-    assert answer["features"] == ["attempt", "wait", "frames"]
+    assert answer["features"] == ["attempt", "wait", "frames", "batch"]
     assert answer["time"].endswith("Z")
     assert (await old.sign_on()).json() == {"status_requested": "awake"}
 

@@ -322,7 +322,7 @@ class BatchedUpdate:
 
 
 class BatchedUpdateSchema(TaskUpdateSchema):
-    """An object with the keys of a TaskUpdate and ``task`` and ``at`` beside them; ``attempt`` and ``seq`` must be there."""
+    """The keys of a TaskUpdate, with ``task`` and ``at`` beside them; ``attempt`` and ``seq`` must be there."""
 
     task = Uuid(required=True)
     at = Timestamp()

@@ -27,6 +27,7 @@ from flamenco_manager import worker_rules
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.attempts import Answer, HandOut, NotAwake, StatusWanted
 from flamenco_manager.foreman import Foreman
+from flamenco_manager.http.batches import batch_answer, read_batch
 from flamenco_manager.http.worker_sign_in import bearer_token, is_this_machine, peer_address, sign_in
 from flamenco_manager.model import Worker
 from flamenco_manager.preview_intake import PreviewIntake
@@ -78,6 +79,7 @@ def worker_routes(use: WorkerUseCases) -> list[web.RouteDef]:
         web.get("/api/v3/worker/state", by_worker(_state(use))),
         web.post("/api/v3/worker/state-changed", by_worker(_state_changed(use))),
         web.post("/api/v3/worker/task", by_worker(_ask(use))),
+        web.post("/api/v3/worker/updates", by_worker(_batch(use))),
         web.post("/api/v3/worker/task/{task_id}", by_worker(_update(use))),
         web.get("/api/v3/worker/task/{task_id}/may-i-run", by_worker(_may_i_run(use))),
         web.post("/api/v3/worker/task/{task_id}/output-produced", by_worker(_output_produced(use))),
@@ -190,6 +192,15 @@ def _update(use: WorkerUseCases) -> SignedIn:
         return web.Response(status=204)
 
     return update
+
+
+def _batch(use: WorkerUseCases) -> SignedIn:
+    async def batch(request: web.Request, worker: Worker) -> web.Response:
+        updates = await read_batch(request)
+        results = await use.updates.take_all(worker, updates)
+        return json_reply(batch_answer(updates, results))
+
+    return batch
 
 
 def _may_i_run(use: WorkerUseCases) -> SignedIn:

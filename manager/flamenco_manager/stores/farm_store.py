@@ -23,18 +23,19 @@ _SAVE_WORKER = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 )
 _SAVE_JOB = """
-INSERT INTO jobs (id, key, status, activity, is_cancelled, counts, steps_completed, steps_total, started_at,
-                  finished_at, rev, unreported)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+INSERT INTO jobs (id, key, status, activity, is_cancelled, is_deleted, facts, counts, steps_completed, steps_total,
+                  started_at, finished_at, rev, unreported)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 ON CONFLICT (key) DO UPDATE SET
     status = excluded.status, activity = excluded.activity, is_cancelled = excluded.is_cancelled,
-    counts = excluded.counts, steps_completed = excluded.steps_completed, steps_total = excluded.steps_total,
+    is_deleted = excluded.is_deleted, facts = excluded.facts, counts = excluded.counts, steps_completed = excluded.steps_completed, steps_total = excluded.steps_total,
     started_at = excluded.started_at, finished_at = excluded.finished_at, rev = excluded.rev, unreported = 1
 """
 _SAVE_TASK = """
 UPDATE tasks SET status = ?, attempt = ?, worker = ?, is_held = ?, has_begun = ?, seq = ?, activity = ?,
     steps_completed = ?, lost = ?, failed_by = ?, retry_at = ?, marks = ?, failed_with_job = ?, result = ?,
-    started_at = ?, finished_at = ?, rev = ?, unreported = 1
+    started_at = ?, finished_at = ?, rev = ?, is_reserved = ?, is_pause_wanted = ?, requeued_by = ?, fresh_after = ?,
+    unreported = 1
 WHERE key = ?
 """
 _SAVE_ATTEMPT = """
@@ -42,10 +43,14 @@ INSERT INTO attempts (task, attempt, worker, seq) VALUES (?, ?, ?, ?)
 ON CONFLICT (task, attempt) DO UPDATE SET seq = excluded.seq
 """
 _SAVE_FRAME = """
-INSERT OR REPLACE INTO frames (task, frame, layer, attempt, path, size_bytes, sha256, width, height, seconds, rev,
-                               unreported)
+INSERT INTO frames (task, frame, layer, attempt, path, size_bytes, sha256, width, height, seconds, rev, unreported)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+ON CONFLICT (task, frame, layer) DO UPDATE SET
+    attempt = excluded.attempt, path = excluded.path, size_bytes = excluded.size_bytes, sha256 = excluded.sha256,
+    width = excluded.width, height = excluded.height, seconds = excluded.seconds, rev = excluded.rev, unreported = 1
+WHERE excluded.attempt >= attempt
 """
+"""What a later attempt saved stays, in whatever order the two are told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +99,36 @@ class FarmStore:
             lambda connection: [rows.frame_of(row) for row in connection.execute(query, (task.key,))]
         )
 
-    async def past_attempt(self, task_id: str, worker_id: str, attempt: int | None) -> PastAttempt | None:
-        """Find an attempt that a Worker made (its last one, if ``attempt`` is None)."""
-        return await self._journal.read(lambda connection: _past_attempt(connection, task_id, worker_id, attempt))
-
-    async def has_task(self, task_id: str) -> bool:
-        """Tell whether there is such a task, also in a job that has ended."""
-        query = "SELECT 1 FROM tasks WHERE id = ?"
+    async def past_attempts(
+        self, worker_id: str, asked: Sequence[tuple[str, int | None]]
+    ) -> Sequence[PastAttempt | None]:
+        """Find attempts that a Worker made, each by its task and number (None: its last one of that task)."""
         return await self._journal.read(
-            lambda connection: connection.execute(query, (rows.id_bytes(task_id),)).get is not None
+            lambda connection: [_past_attempt(connection, task_id, worker_id, number) for task_id, number in asked]
         )
 
+    async def known_tasks(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of these tasks that there are, also in jobs that have ended."""
+        query = "SELECT 1 FROM tasks WHERE id = ?"
+
+        def known(connection: apsw.Connection) -> set[str]:
+            return {
+                task_id
+                for task_id in set(task_ids)
+                if connection.execute(query, (rows.id_bytes(task_id),)).get is not None
+            }
+
+        return await self._journal.read(known)
+
     @staticmethod
-    def late_frames(past: PastAttempt, frames: Sequence[SavedFrame]) -> Also:
-        """Make the part of a transaction that stores frames of which an attempt tells after its job has left memory."""
+    def late_frames(late: Sequence[tuple[PastAttempt, Sequence[SavedFrame]]]) -> Also:
+        """Make the part of a transaction that stores frames of which attempts tell after their jobs left memory."""
 
         def work(connection: apsw.Connection) -> None:
             rev = connection.execute("SELECT changes FROM link").get
             connection.executemany(
-                _SAVE_FRAME, [rows.frame_row(past.task_key, past.attempt, frame, rev) for frame in frames]
+                _SAVE_FRAME,
+                [rows.frame_row(past.task_key, past.attempt, frame, rev) for past, frames in late for frame in frames],
             )
 
         return work
@@ -127,6 +143,7 @@ def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
         for task in changes.tasks.values()
         if task.worker is not None
     ]
+    forgotten = [(task.key, task.fresh_after) for task in changes.forgotten_frames]
     frames = [rows.frame_row(task.key, attempt, frame, changes.number) for task, attempt, frame in changes.frames]
     ended = [(task.key, attempt) for task, attempt in changes.ended_attempts]
 
@@ -136,6 +153,7 @@ def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
             (_SAVE_JOB, jobs),
             (_SAVE_TASK, tasks),
             (_SAVE_ATTEMPT, attempts),
+            ("DELETE FROM frames WHERE task = ? AND attempt <= ?", forgotten),
             (_SAVE_FRAME, frames),
             ("INSERT OR IGNORE INTO log_uploads (task, attempt) VALUES (?, ?)", ended),
         ):
