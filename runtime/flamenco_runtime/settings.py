@@ -49,9 +49,13 @@ def parse_address(text: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
-def setting(default: Any, help_text: str) -> Any:
-    """Declare a field of a settings class: its default, and its meaning with the unit."""
-    return field(default=default, metadata={"help": help_text})
+def setting(default: Any, help_text: str, read: Callable[[object], object] | None = None) -> Any:
+    """Declare a field of a settings class: its default, and its meaning with the unit.
+
+    ``read`` makes the value of what a source says (ValueError, TypeError, BadInput: what would be right); without it,
+    the field's type decides.
+    """
+    return field(default=default, metadata={"help": help_text, "read": read})
 
 
 def load_settings(
@@ -78,7 +82,7 @@ def load_settings(
         for key, value in given.items():
             if key not in known:
                 raise BadSettings(f"{source}: unknown setting {key!r}. Known are: {', '.join(sorted(known))}.")
-            values[key] = _converted(hints[key], value, key, source)
+            values[key] = _converted(known[key].metadata["read"] or _CONVERSIONS[hints[key]], value, key, source)
     return kind(**values)
 
 
@@ -95,9 +99,11 @@ def _from_environment(prefix: str, environ: Mapping[str, str]) -> dict[str, obje
     return {name.removeprefix(prefix).lower(): value for name, value in environ.items() if name.startswith(prefix)}
 
 
-def _converted(kind: object, value: object, key: str, source: str) -> object:
+def _converted(read: Callable[[object], object], value: object, key: str, source: str) -> object:
     try:
-        return _CONVERSIONS[kind](value)
+        return read(value)
+    except BadInput as error:
+        raise BadSettings(f"{source}: {key}: {error}", error.errors) from error
     except (ValueError, TypeError) as error:
         raise BadSettings(f"{source}: {key} cannot be {value!r}: {error}.") from error
 

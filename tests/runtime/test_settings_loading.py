@@ -5,9 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flamenco_core.errors import BadInput
 from flamenco_runtime.settings import Address, BadSettings, load_settings, parse_address, setting
 
 PREFIX = "FLAMENCO_TEST_"
+
+
+def read_names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("write a list of names")
+    if "" in value:
+        raise BadInput("A name is empty.", {"names.0": "Empty."})
+    return tuple(value)
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,7 @@ class Settings:
     slots: int = setting(1, "How many.")
     timeout_s: float = setting(60.0, "Seconds.")
     approve: bool = setting(False, "Whether.")
+    names: tuple[str, ...] = setting((), "Some names.", read=read_names)
 
 
 def load(
@@ -55,6 +65,15 @@ def test_values_of_the_environment_become_what_the_fields_are(tmp_path: Path) ->
 def test_values_of_the_command_line_may_be_what_the_fields_are(tmp_path: Path) -> None:
     loaded = load(tmp_path, data=Path("/x"), listen=Address("::1", 0), slots=2, approve=True, timeout_s=3)
     assert (loaded.data, loaded.listen, loaded.slots, loaded.approve) == (Path("/x"), Address("::1", 0), 2, True)
+
+
+def test_a_field_may_have_a_reader_of_its_own(tmp_path: Path) -> None:
+    assert load(tmp_path, 'names = ["a", "b"]').names == ("a", "b")
+    with pytest.raises(BadSettings, match=r"the environment: names cannot be 'a': write a list of names"):
+        load(tmp_path, environ={"FLAMENCO_TEST_NAMES": "a"})
+    with pytest.raises(BadSettings, match=r"settings.toml: names: A name is empty") as refused:
+        load(tmp_path, 'names = [""]')
+    assert refused.value.errors == {"names.0": "Empty."}
 
 
 def test_paths_become_absolute_and_know_the_home_folder(tmp_path: Path) -> None:
