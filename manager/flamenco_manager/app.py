@@ -1,6 +1,7 @@
 """Where a Manager is put together, started and stopped."""
 
 import asyncio
+import platform
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from flamenco_manager import foreman as foremen
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.blobs import Blobs
 from flamenco_manager.farm import Farm
+from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.http.reading import reading_routes
 from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
@@ -35,7 +37,6 @@ from flamenco_manager.stores.outbox import Outbox, prepare_link
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import TaskUpdates
 from flamenco_manager.uploads import Uploads
-from flamenco_manager.variables import predefined
 from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
@@ -111,7 +112,8 @@ def _assembled(
     previews, jobs_folder = Previews(settings.data / "previews"), settings.data / "jobs"
     uploads = Uploads(outbox, logs, previews)
     blobs = Blobs(settings.data / "blobs")
-    arrivals = Arrivals(foreman, arrivals_store, store, outbox, blobs, jobs_folder, SLICE_TASKS)
+    variables = FarmVariables(settings.variables or {}, str(jobs_folder), platform.system().lower())
+    arrivals = Arrivals(foreman, arrivals_store, store, outbox, blobs, jobs_folder, variables, SLICE_TASKS)
     orders = Orders(foreman, outbox, arrivals_store, arrivals, uploads.follow)
     introduction = Introduction(settings.name, str(jobs_folder))
     link = ServerLink(server, outbox, introduction, orders, arrivals, uploads, lambda: foreman.now().wall)
@@ -119,7 +121,7 @@ def _assembled(
     use = WorkerUseCases(
         foreman=foreman,
         gate=Gate(foreman, registration_token=settings.registration_token, approves_all=settings.approve == "all"),
-        assignments=Assignments(arrivals_store, store, predefined(str(jobs_folder)), settings.policy),
+        assignments=Assignments(arrivals_store, store, variables, settings.policy),
         updates=TaskUpdates(foreman, store, logs, uploads),
         previews=PreviewIntake(outbox, previews, uploads),
     )

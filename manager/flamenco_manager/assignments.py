@@ -6,8 +6,8 @@ from typing import Protocol
 from flamenco_core.statuses import TaskStatus
 from flamenco_core.wire.worker_api import AssignedTask, Command, SavedFrame
 from flamenco_manager.attempts import HandOut
+from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.model import Policy, Task, Worker
-from flamenco_manager.variables import Variables, expand, for_platform
 
 
 class Commands(Protocol):
@@ -27,7 +27,7 @@ class Frames(Protocol):
 class Assignments:
     """Turns hand-outs into what is sent to Workers."""
 
-    def __init__(self, commands: Commands, frames: Frames, variables: Variables, policy: Policy) -> None:
+    def __init__(self, commands: Commands, frames: Frames, variables: FarmVariables, policy: Policy) -> None:
         self._commands = commands
         self._frames = frames
         self._variables = variables
@@ -46,7 +46,7 @@ class Assignments:
             job_priority=task.job.priority,
             job_type=task.job.type,
             task_type=task.type,
-            commands=expand(commands, for_platform(self._variables, worker.platform)),
+            commands=self._variables.expanded(commands, worker.platform),
             steps_completed=0,
             steps_total=task.steps_total,
             attempt=handed.attempt,

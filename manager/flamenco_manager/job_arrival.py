@@ -5,6 +5,7 @@ Each step is stored before the next, so that it goes on after a restart where it
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from flamenco_core.wire.manager_api import JobDefinition, JobFile, TaskDefinitio
 from flamenco_core.wire.schema import LARGEST_INTEGER
 from flamenco_manager import checkout, job_rules
 from flamenco_manager.blobs import Blobs
+from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.stores.farm_store import Also
@@ -90,6 +92,7 @@ class Arrivals:
         results: Results,
         blobs: Blobs,
         jobs_folder: Path,
+        variables: FarmVariables,
         slice_tasks: int,
     ) -> None:
         self._foreman = foreman
@@ -98,6 +101,7 @@ class Arrivals:
         self._results = results
         self._blobs = blobs
         self._jobs_folder = jobs_folder
+        self._variables = variables
         self._slice_tasks = slice_tasks
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
 
@@ -174,7 +178,8 @@ class Arrivals:
         batch: list[TaskDefinition] = []
         async for task in source.tasks(job.id, stored):
             _check_task(job, definition, task, stored + len(batch))
-            batch.append(task)
+            commands = self._variables.submitted(task.commands, definition.submitter_platform)
+            batch.append(replace(task, commands=commands))
             if len(batch) == self._slice_tasks:
                 await self._store.keep_tasks(job, batch)
                 stored, batch = stored + len(batch), []

@@ -7,7 +7,9 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from flamenco_core.errors import BadInput
+from flamenco_core.wire.variables import Variables
 from flamenco_manager.model import Policy
+from flamenco_manager.variables import read_variables
 from flamenco_runtime.settings import Address, setting
 
 APPROVALS = ("token", "all")
@@ -33,6 +35,12 @@ class Settings:
     lost_attempts: int = setting(3, "attempts whose Worker disappeared until a task is failed")
     job_failed_tasks: int = setting(3, "a job fails when so many of its tasks failed ...")
     job_failed_percent: float = setting(10.0, "... and at least so many percent of them")
+    variables: Variables | None = setting(
+        None,
+        "what {name} stands for in commands: a table per name, with is_twoway and values; each value may name a "
+        "platform (linux, windows, darwin) and an audience (workers, users)",
+        read=read_variables,
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant. Raises BadInput."""

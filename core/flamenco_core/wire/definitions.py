@@ -74,7 +74,8 @@ class JobDefinition:
     ``cancel_requested``, ``pause_requested`` and ``deleted`` are what people asked before its Manager had it;
     ``max_workers``: so many at most work on it at a time; ``start_after``: nothing starts before;
     ``task_runtime_limit_s`` and ``task_silence_limit_s``: a task that runs for longer, or is without output for longer,
-    has failed. ``tag``, ``memory_bytes``, ``gpu`` and ``limits`` are the ``Needs`` of all its tasks.
+    has failed. ``submitter_platform`` (``linux``, ``windows``, ``darwin``) is the one whose paths its commands name, as
+    far as they name the submitter's. ``tag``, ``memory_bytes``, ``gpu`` and ``limits`` are the ``Needs`` of all its tasks.
     """
 
     id: str
@@ -90,6 +91,7 @@ class JobDefinition:
     cancel_requested: bool = False
     pause_requested: bool = False
     deleted: bool = False
+    submitter_platform: str = ""
     project: str = ""
     start_paused: bool = False
     start_after: datetime | None = None
@@ -123,6 +125,7 @@ class JobDefinitionSchema(WireSchema):
     cancel_requested = Boolean()
     pause_requested = Boolean()
     deleted = Boolean()
+    submitter_platform = fields.String(validate=validate.Length(max=64))
     project = fields.String()
     start_paused = Boolean()
     start_after = Timestamp(allow_none=True)

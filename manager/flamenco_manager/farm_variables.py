@@ -1,0 +1,47 @@
+"""The variables that hold at this site: predefined ones, those of its settings file, those of the Server."""
+
+from collections.abc import Mapping, Sequence
+
+from flamenco_core.wire.variables import PLATFORMS, Variables
+from flamenco_core.wire.worker_api import Command
+from flamenco_manager import variables
+from flamenco_manager.variables import Listed, Lookup
+
+
+class FarmVariables:
+    """Knows every variable. One of the Server's replaces one of the settings file, and that a predefined one."""
+
+    def __init__(self, of_site: Variables, jobs_folder: str, platform: str) -> None:
+        """``platform`` is the one that this Manager runs on. Raises BadVariables."""
+        self._of_site = of_site
+        self._predefined = variables.predefined(jobs_folder)
+        self._platform = platform
+        self._current: Variables = {}
+        self._lookups: dict[str, Lookup] = {}
+        self.use({})
+
+    def use(self, of_server: Variables) -> None:
+        """Take over what the Server says, all of it. Raises BadVariables, and changes nothing then."""
+        implicit = variables.IMPLICIT
+        merged = {**self._predefined, **self._of_site, **of_server, implicit: self._predefined[implicit]}
+        variables.check_sizes(merged)
+        self._current, self._lookups = merged, {}
+
+    def expanded(self, commands: Sequence[Command], platform: str) -> list[Command]:
+        """Fill in variables for a Worker's platform."""
+        return variables.expand(commands, self._lookup(platform))
+
+    def submitted(self, commands: Sequence[Command], platform: str) -> list[Command]:
+        """Replace paths of a submitter's platform by two-way variables."""
+        return variables.submit(commands, self._current, platform)
+
+    def listed(self, audience: str, platform: str) -> Mapping[str, Listed]:
+        """Return what the variables are for an audience (``workers``, ``users``) on a platform; {} for unknown ones."""
+        known = platform.lower() in PLATFORMS and audience in variables.AUDIENCES
+        return variables.listed(self._current, audience, platform) if known else {}
+
+    def _lookup(self, platform: str) -> Lookup:
+        known = platform.lower() if platform.lower() in PLATFORMS else ""  # all others have the same values
+        if known not in self._lookups:
+            self._lookups[known] = variables.lookup(self._current, known, self._platform)
+        return self._lookups[known]
