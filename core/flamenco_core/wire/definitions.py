@@ -74,8 +74,8 @@ class JobDefinition:
     ``cancel_requested``, ``pause_requested`` and ``deleted`` are what people asked before its Manager had it;
     ``max_workers``: so many at most work on it at a time; ``start_after``: nothing starts before;
     ``task_runtime_limit_s`` and ``task_silence_limit_s``: a task that runs for longer, or is without output for longer,
-    has failed. ``submitter_platform`` (``linux``, ``windows``, ``darwin``) is the one whose paths its commands name, as
-    far as they name the submitter's. ``tag``, ``memory_bytes``, ``gpu`` and ``limits`` are the ``Needs`` of all its tasks.
+    has failed. ``submitter_platform`` (``linux``, ``windows``, ``darwin``): its commands name paths as that one does.
+    ``tag``, ``memory_bytes``, ``gpu`` and ``limits`` are the ``Needs`` of all its tasks.
     """
 
     id: str
