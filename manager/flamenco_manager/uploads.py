@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -11,7 +12,7 @@ from flamenco_core.identifiers import is_uuid
 from flamenco_core.wire.manager_api import Order
 from flamenco_manager.previews import Previews
 from flamenco_manager.stores.outbox import LogUpload
-from flamenco_manager.task_logs import TaskLogs
+from flamenco_manager.task_logs import LogSize, TaskLogs
 from flamenco_runtime.http_client import pauses
 
 log = structlog.get_logger()
@@ -64,7 +65,11 @@ class Uploads:
         self._logs = logs
         self._previews = previews
         self._due = asyncio.Event()
-        self._followed: asyncio.Queue[Order] = asyncio.Queue()
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._followed: dict[tuple[str, int], float] = {}
+        """Logs (task, attempt) that somebody watches, and until when (the loop's time)."""
+        self._grown: set[tuple[int, int]] = set()
+        """Logs (task's key, attempt) that were added to since they began to be sent."""
 
     def wake(self) -> None:
         """Look for something to send."""
@@ -72,6 +77,7 @@ class Uploads:
 
     async def queue_log(self, task_key: int, attempt: int) -> None:
         """Let a log be sent again: something was added to it after its attempt had ended."""
+        self._grown.add((task_key, attempt))
         await self._store.queue_log(task_key, attempt)
         self.wake()
 
@@ -82,14 +88,14 @@ class Uploads:
 
     def follow(self, order: Order) -> None:
         """Send a log now, and what is added to it for some seconds (``task.log``)."""
-        self._followed.put_nowait(order)
+        self._orders.put_nowait(order)
 
     async def run(self, receiver: Receiver) -> None:
         """Send for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._send_for_ever(receiver))
             while True:
-                order = await self._followed.get()
+                order = await self._orders.get()
                 group.create_task(self._follow(receiver, order))
 
     async def _send_for_ever(self, receiver: Receiver) -> None:
@@ -109,19 +115,25 @@ class Uploads:
     async def _send_all(self, receiver: Receiver) -> None:
         while (logs := await self._store.log_uploads()) or (frames := await self._store.preview_uploads()):
             for upload in logs:
+                self._grown.discard((upload.task_key, upload.attempt))
                 await self._send_log(receiver, upload)
-                await self._store.log_uploaded(upload)
+                if (upload.task_key, upload.attempt) not in self._grown:  # else it is sent once more
+                    await self._store.log_uploaded(upload)
             for job, frame in frames if not logs else ():
                 await self._send_frame(receiver, job, frame)
                 await self._store.preview_uploaded(job, frame)
 
     async def _send_log(self, receiver: Receiver, upload: LogUpload) -> None:
         try:
-            await self._send_pieces(receiver, upload.job, upload.task, upload.attempt, 0, is_whole=True)
+            log_as_it_is = _Log(self._logs, upload.job, upload.task, upload.attempt)
+            size = await log_as_it_is.size()
+            await _send_span(receiver, log_as_it_is, 0, size.shown_bytes, is_whole=True)
         except Unavailable:
             raise
         except FlamencoError as error:
             log.warning("the Server refused a log", task=upload.task, attempt=upload.attempt, error=str(error))
+        except OSError as error:
+            log.error("a log cannot be read", task=upload.task, attempt=upload.attempt, error=str(error))
 
     async def _send_frame(self, receiver: Receiver, job: str, frame: int) -> None:
         image = await self._previews.of_frame(job, frame)
@@ -134,19 +146,6 @@ class Uploads:
         except FlamencoError as error:
             log.warning("the Server refused a thumbnail", job=job, frame=frame, error=str(error))
 
-    async def _send_pieces(
-        self, receiver: Receiver, job: str, task: str, attempt: int, start: int, *, is_whole: bool
-    ) -> int:
-        """Send a log from a byte on; returns where it ends now. An empty one is sent when it is whole."""
-        total = await self._logs.size(job, task, attempt)
-        if is_whole and total == 0:
-            await receiver.put_log(task, attempt, b"", 0, 0)
-        while start < total:
-            piece = await self._logs.read(job, task, attempt, start, min(PIECE_BYTES, total - start))
-            await receiver.put_log(task, attempt, piece, start, total if is_whole else None)
-            start += len(piece)
-        return start
-
     async def _follow(self, receiver: Receiver, order: Order) -> None:
         task, attempt, seconds = (order.details.get(key) for key in ("task", "attempt", "seconds"))
         if not isinstance(task, str) or not is_uuid(task) or not isinstance(attempt, int):
@@ -155,13 +154,58 @@ class Uploads:
         if job is None:
             return
         patience_s = min(float(seconds), LONGEST_FOLLOW_S) if isinstance(seconds, int | float) else 0.0
-        deadline = asyncio.get_running_loop().time() + patience_s
-        sent = 0
+        is_followed = (task, attempt) in self._followed
+        self._followed[task, attempt] = asyncio.get_running_loop().time() + patience_s
+        if is_followed:
+            return
         try:
-            while True:
-                sent = await self._send_pieces(receiver, job, task, attempt, sent, is_whole=False)
-                if asyncio.get_running_loop().time() >= deadline:
-                    return
-                await asyncio.sleep(FOLLOW_EVERY_S)
-        except FlamencoError as error:
+            await self._send_growing(receiver, _Log(self._logs, job, task, attempt))
+        except (FlamencoError, OSError) as error:
             log.info("following a log ended", task=task, attempt=attempt, error=str(error))
+        finally:
+            del self._followed[task, attempt]
+
+    async def _send_growing(self, receiver: Receiver, growing: "_Log") -> None:
+        """Send what is added to a log, for as long as somebody watches.
+
+        What is not here yet is not skipped: the Server gets a log without gaps. One that grew too long is sent once
+        more from the cut on, as it is by then: behind the cut it changes faster than it could be sent.
+        """
+        sent = 0
+        while True:
+            size = await growing.size()
+            if size.cut_at is not None:
+                await _send_span(receiver, growing, min(sent, size.cut_at), size.shown_bytes, is_whole=False)
+                return
+            sent = await _send_span(receiver, growing, sent, size.arrived_bytes, is_whole=False)
+            if asyncio.get_running_loop().time() >= self._followed[growing.task, growing.attempt]:
+                return
+            await asyncio.sleep(FOLLOW_EVERY_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    logs: TaskLogs
+    job: str
+    task: str
+    attempt: int
+
+    async def size(self) -> LogSize:
+        return await self.logs.size(self.job, self.task, self.attempt)
+
+    async def read(self, start: int, most: int) -> bytes:
+        return await self.logs.read(self.job, self.task, self.attempt, start, most)
+
+
+async def _send_span(receiver: Receiver, source: _Log, start: int, stop: int, *, is_whole: bool) -> int:
+    """Send a log from one byte up to another; returns where it came to. An empty one is sent when it is whole."""
+    total = stop if is_whole else None
+    if is_whole and stop == 0:
+        await receiver.put_log(source.task, source.attempt, b"", 0, 0)
+    while start < stop:
+        piece = await source.read(start, min(PIECE_BYTES, stop - start))
+        if not piece:  # it was removed while we were sending it
+            return start
+        await receiver.put_log(source.task, source.attempt, piece, start, total)
+        start += len(piece)
+    return start
