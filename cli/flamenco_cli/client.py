@@ -140,13 +140,15 @@ class Client:
     @contextmanager
     def _advice(self) -> Iterator[None]:
         """Say what to do where the call itself cannot know it."""
-        server = self.connection.url
+        server, token_from = self.connection.url, self.connection.token_from
         try:
             yield
         except Unreachable as error:
             raise Unreachable(f"{error} Is the Server running? 'flamenco up' starts one on this computer.") from error
         except NotSignedIn as error:
-            raise NotSignedIn(f"{server} does not know your token. Sign in again: flamenco login {server}") from error
+            raise NotSignedIn(
+                f"{server} does not know the token in {token_from}. Mend that, or sign in: flamenco login {server}"
+            ) from error
 
     def _credentials(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.connection.token}"}

@@ -4,7 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,22 +14,30 @@ import platformdirs
 from flamenco_core.errors import BadInput, NotSignedIn, Unavailable
 
 FILE_NAME = "connection.json"
-_TOKEN = re.compile(r"[!-~]+")
-"""What can stand in an HTTP header."""
+TOKEN_VARIABLE = "FLAMENCO_TOKEN"  # noqa: S105 (a name, no secret)
+_VISIBLE = re.compile(r"[!-~]+")
+"""What can stand in an HTTP header, and in a URL: no space, no control character, nothing beyond ASCII."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """A Server's URL, without a slash at its end, and a token for it."""
+    """A Server's URL, without a slash at its end, and a token for it; ``token_from`` names where that was found."""
 
     url: str
     token: str = field(repr=False)
+    token_from: str = field(default="", compare=False)
 
 
-class BadConnection(BadInput):
-    """A URL or a token that can be no Server's."""
+class BadServerUrl(BadInput):
+    """A URL that can be no Server's."""
 
-    type = "bad-connection"
+    type = "bad-server-url"
+
+
+class BadToken(NotSignedIn):
+    """A text that can be no token."""
+
+    type = "bad-token"
 
 
 class NoFarmKnown(Unavailable):
@@ -47,38 +55,42 @@ class BadConnectionFile(BadInput):
 def find_connection(data: Path | None, environ: Mapping[str, str]) -> Connection:
     """Find the Server to talk to: in ``data`` if given, else in the environment, else in the user's configuration.
 
-    Raises NoFarmKnown, NotSignedIn (a URL without a token), BadConnection, BadConnectionFile.
+    FLAMENCO_TOKEN alone goes with the URL of the configuration. Raises NoFarmKnown, NotSignedIn (a URL without a token,
+    or a bad one), BadServerUrl, BadConnectionFile.
     """
     if data is not None:
         return connection_in(data)
-    url = environ.get("FLAMENCO_URL")
-    if url:
-        token = environ.get("FLAMENCO_TOKEN")
-        if not token:
-            raise NotSignedIn(
-                f"FLAMENCO_URL is {url}, but FLAMENCO_TOKEN is not set. Set it to a token of that Server."
-            )
-        return checked_connection(url, token)
+    url, token = environ.get("FLAMENCO_URL"), environ.get(TOKEN_VARIABLE)
+    if url and not token:
+        raise NotSignedIn(f"FLAMENCO_URL is {url}, but {TOKEN_VARIABLE} is not set. Set it to a token of that Server.")
+    if url and token:
+        return checked_connection(url, token, token_from=TOKEN_VARIABLE)
     own = config_folder(environ) / FILE_NAME
-    if own.exists():
-        return read_connection(own)
-    raise NoFarmKnown(
-        "No farm is known here. Start one with 'flamenco up', or sign in to one that runs with 'flamenco login URL'."
-    )
+    if not own.exists():
+        raise NoFarmKnown(
+            "No farm is known here. Start one with 'flamenco up', or sign in to one that runs: 'flamenco login URL'."
+        )
+    known = read_connection(own)
+    return checked_connection(known.url, token, token_from=TOKEN_VARIABLE) if token else known
 
 
-def checked_connection(url: str, token: str) -> Connection:
-    """Make a connection of what a person wrote. Raises BadConnection."""
+def checked_connection(url: str, token: str, *, token_from: str) -> Connection:
+    """Make a connection of what was written somewhere. Raises BadServerUrl, BadToken."""
+    if not _can_be_server(url):
+        raise BadServerUrl(f"{url!r} is not the URL of a Server. Write it like http://farm:8000.")
+    if not _VISIBLE.fullmatch(token):
+        raise BadToken(f"What is in {token_from} is not a token: it is empty, or has characters that no token has.")
+    return Connection(url.rstrip("/"), token, token_from)
+
+
+def _can_be_server(url: str) -> bool:
+    """Tell whether it is an HTTP URL that paths can be added to; a name and password in it would fight the token."""
     try:
         parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        has_host = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        is_url = False
-    if not is_url:
-        raise BadConnection(f"{url!r} is not the URL of a Server. Write it like http://farm:8000.")
-    if not _TOKEN.fullmatch(token):
-        raise BadConnection("This is not a token: it is empty, or has characters that no token has.")
-    return Connection(url.rstrip("/"), token)
+        return False
+    return has_host and _VISIBLE.fullmatch(url) is not None and not set(url) & set("?#@")
 
 
 def connection_in(data: Path) -> Connection:
@@ -99,20 +111,26 @@ def read_connection(file: Path) -> Connection:
     """Read a connection file. Raises BadConnectionFile."""
     try:
         document = orjson.loads(file.read_bytes())
-        return Connection(str(document["url"]).rstrip("/"), str(document["token"]))
+        return checked_connection(_text(document["url"]), _text(document["token"]), token_from=str(file))
     except OSError as error:
         raise BadConnectionFile(f"Cannot read {file}: {error.strerror}.") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, BadServerUrl, BadToken) as error:
         raise BadConnectionFile(
             f"{file} is not a connection file. Remove it, then run 'flamenco login URL' or 'flamenco up'."
         ) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def save_connection(connection: Connection, environ: Mapping[str, str]) -> Path:
     """Keep the connection in the user's configuration, readable by that user only; returns the file."""
     file = config_folder(environ) / FILE_NAME
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_private(file, orjson.dumps(asdict(connection)) + b"\n")
+    write_private(file, orjson.dumps({"url": connection.url, "token": connection.token}) + b"\n")
     return file
 
 

@@ -1,11 +1,15 @@
 """The root of the ``flamenco`` command, and the one place where errors become a sentence and an exit code."""
 
+import difflib
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.text import Text
@@ -13,7 +17,7 @@ from rich.text import Text
 from flamenco_cli.exit_codes import ExitCode, exit_code_of
 from flamenco_cli.running import FOLDER
 from flamenco_cli.teaching import write_lines
-from flamenco_cli.terminal import notes
+from flamenco_cli.terminal import harmless, notes, say
 from flamenco_core.errors import FlamencoError
 
 NAME = "flamenco"
@@ -23,6 +27,12 @@ _FIRST_STEPS = [
     "flamenco up                                    start a farm on this computer",
     "flamenco open                                  open its page in the browser",
     "flamenco submit scene.blend -f 1-250 --wait    render, and watch",
+]
+
+_FINDING = [
+    "--data DIR                      the data folder of a farm on this computer",
+    "FLAMENCO_URL, FLAMENCO_TOKEN    what the environment says; a token alone is for the farm below",
+    "your configuration              what 'flamenco up' or 'flamenco login URL' left there",
 ]
 
 _SECTIONS = {
@@ -51,8 +61,30 @@ class Invocation:
     debug: bool = False
 
 
+class NobodyReads(Exception):
+    """Whoever read our output has gone. Click would leave with 1, which here means that a job failed."""
+
+
+@contextmanager
+def _noticing_gone_readers() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise NobodyReads from error
+
+
 class Verbs(click.Group):
     """A group whose commands are imported when they are called."""
+
+    @_noticing_gone_readers()
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the line; ``--help`` prints here already."""
+        return super().make_context(*args, **options)
+
+    @_noticing_gone_readers()
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry out what was read."""
+        return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the sections."""
@@ -66,14 +98,25 @@ class Verbs(click.Group):
         command: click.Command = getattr(module, cmd_name.replace("-", "_") + "_command")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named; an unknown one is answered with what it resembles."""
+        name = args[0]
+        if name in _MODULES or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        alike = " or ".join(repr(known) for known in difflib.get_close_matches(name, _MODULES))
+        raise click.UsageError(f"There is no command {name!r}." + (f" Did you mean {alike}?" if alike else ""), ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands in sections."""
         for title, names in _SECTIONS.items():
             rows = [
-                (name, command.get_short_help_str(80)) for name in names if (command := self.get_command(ctx, name))
+                (name, command.get_short_help_str(120)) for name in names if (command := self.get_command(ctx, name))
             ]
             with formatter.section(title):
                 formatter.write_dl(rows)
+        write_lines(formatter, "Which farm, the first found of", _FINDING)
         write_lines(formatter, "First steps", _FIRST_STEPS)
 
 
@@ -100,6 +143,10 @@ def run(arguments: Sequence[str]) -> int:
     invocation = Invocation()
     try:
         returned = root.main(list(arguments), prog_name=NAME, standalone_mode=False, obj=invocation)
+        sys.stdout.flush()  # now, so that a reader who has gone is noticed here and not when Python ends
+    except (NobodyReads, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
+        return ExitCode.NOBODY_READS
     except (click.ClickException, click.Abort, FlamencoError, KeyboardInterrupt, OSError) as error:
         if invocation.debug:
             notes().print_exception()
@@ -114,6 +161,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Be the ``flamenco`` program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without our shapes shows ? in their place
     sys.exit(int(run(sys.argv[1:])))
 
 
@@ -124,18 +173,15 @@ def _explain(error: BaseException) -> ExitCode:
     if isinstance(error, FlamencoError):
         _say(str(error))
         return exit_code_of(error)
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
-        return ExitCode.NOBODY_READS
     if isinstance(error, OSError):
         _say(f"{error.filename or 'The system'}: {error.strerror or error}.")
         return ExitCode.WRONG_USE
-    notes().print("\nInterrupted.", style="quiet")
+    say("\nInterrupted.", "quiet")
     return ExitCode.INTERRUPTED
 
 
 def _say(message: str) -> None:
-    notes().print(Text.assemble(("Error: ", "bad"), message), soft_wrap=True)
+    notes().print(Text.assemble(("Error: ", "bad"), harmless(message, also="\n")), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ MOST_JOBS = 2000
 MOST_JOBS_WITH_TASKS = 20
 """How many jobs, the newest first, a task's short id is looked for in."""
 
+_NEWEST_TASKS = f"those of the newest {MOST_JOBS_WITH_TASKS} jobs; 'flamenco tasks JOB' lists a job's tasks"
 _BEGINNING = re.compile(r"[0-9a-f-]{4,36}")
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ async def task_id_of(client: Client, text: str) -> str:
         async for task in client.tasks(job["id"])
         if task["id"].startswith(beginning)
     ]
-    return only_one("task", beginning, ids, where=f"the newest {MOST_JOBS_WITH_TASKS} jobs; write its whole id")
+    return only_one("task", beginning, ids, where=_NEWEST_TASKS)
 
 
 def worker_named(workers: Iterable[Worker], text: str) -> Worker:
@@ -62,7 +63,7 @@ def worker_named(workers: Iterable[Worker], text: str) -> Worker:
     workers = list(workers)
     named = [worker for worker in workers if worker["name"] == text]
     found = named or [worker for worker in workers if len(text) >= SHORTEST and worker["id"].startswith(text.lower())]
-    chosen = only_one("Worker", text, [worker["id"] for worker in found], where="'flamenco workers'")
+    chosen = only_one("Worker", text, [worker["id"] for worker in found], where="those that 'flamenco workers' lists")
     return next(worker for worker in found if worker["id"] == chosen)
 
 

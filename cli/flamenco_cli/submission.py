@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,17 +56,18 @@ async def submit(client: Client, wish: Wish, watcher: Watcher) -> Job:
     job_type = await _job_type(client, wish.type)
     _check_texts(wish)
     settings = settings_of(job_type, wish.settings)
-    settings.update(await asyncio.to_thread(_file_settings, wish, job_type, settings, watcher))
-    blobs = [await _send(client, wish.file, watcher)] if wish.file is not None else []
-    submission = {
-        "name": wish.name or (wish.file.stem if wish.file else job_type["label"]),
-        "type": job_type["name"],
-        "type_etag": job_type["etag"],
-        "priority": wish.priority,
-        "settings": settings,
-        "files": [blob.entry for blob in blobs],
-    }
-    return await _submit_once(client, submission)
+    told = await asyncio.to_thread(_file_settings, wish, job_type, settings, watcher)
+    with _output_folder(told.get(OUTPUT)):
+        blobs = [await _send(client, wish.file, watcher)] if wish.file is not None else []
+        submission = {
+            "name": wish.name or (wish.file.stem if wish.file else job_type["label"]),
+            "type": job_type["name"],
+            "type_etag": job_type["etag"],
+            "priority": wish.priority,
+            "settings": {**settings, **told},
+            "files": [blob.entry for blob in blobs],
+        }
+        return await _submit_once(client, submission)
 
 
 async def _job_type(client: Client, name: str) -> JobType:
@@ -85,8 +87,8 @@ def _check_texts(wish: Wish) -> None:
             raise BadInput(f"{text!a} is not UTF-8 text.") from error
 
 
-def _file_settings(wish: Wish, job_type: JobType, settings: dict[str, object], watcher: Watcher) -> dict[str, object]:
-    """Turn FILE, -f and -o into settings; makes the output folder. Raises BadInput."""
+def _file_settings(wish: Wish, job_type: JobType, settings: dict[str, object], watcher: Watcher) -> dict[str, str]:
+    """Turn FILE, -f and -o into settings. Raises BadInput."""
     known = {setting["key"] for setting in job_type["settings"]}
     given = {BLENDFILE: wish.file, FRAMES: wish.frames, OUTPUT: wish.output}
     for key, value in given.items():
@@ -96,7 +98,7 @@ def _file_settings(wish: Wish, job_type: JobType, settings: dict[str, object], w
             raise BadInput(f"Give the {key} once: {_WRITTEN[key]} or --set {key}=…, not both.")
     if BLENDFILE in known and wish.file is None and BLENDFILE not in settings:
         raise BadInput(f"Job type {job_type['name']} needs a blend file: flamenco submit FILE.blend -f 1-250 -o DIR")
-    more: dict[str, object] = {}
+    more: dict[str, str] = {}
     if wish.file is not None:
         more[BLENDFILE] = _manifest_path(wish.file)
     if FRAMES in known and FRAMES not in settings:
@@ -128,19 +130,34 @@ def _frames(wish: Wish, watcher: Watcher) -> str:
 
 
 def _output(wish: Wish, watcher: Watcher) -> str:
-    if wish.output is None:
-        if wish.file is None:
-            raise BadInput("Say where the frames go: -o DIR")
-        chosen = os.path.abspath(wish.file.parent / f"{wish.file.stem}-frames")  # noqa: PTH100 (also drops "..")
-        watcher.note(f"Frames go to {chosen} (choose another folder with -o).")
-    else:
-        chosen = os.path.abspath(Path(wish.output).expanduser())  # noqa: PTH100 (Path.absolute() keeps "..")
-    folder = Path(chosen).parent if _is_pattern(chosen) else Path(chosen)
+    if wish.output is not None:
+        return os.path.abspath(Path(wish.output).expanduser())  # noqa: PTH100 (Path.absolute() keeps "..")
+    if wish.file is None:
+        raise BadInput("Say where the frames go: -o DIR")
+    chosen = os.path.abspath(wish.file.parent / f"{wish.file.stem}-frames")  # noqa: PTH100 (also drops "..")
+    watcher.note(f"Frames go to {chosen} (choose another folder with -o).")
+    return chosen
+
+
+@contextmanager
+def _output_folder(output: str | None) -> Iterator[None]:
+    """Make the folder that frames go to; if the job is not taken, what was made goes again. Raises BadInput."""
+    if output is None:
+        yield
+        return
+    folder = Path(output).parent if _is_pattern(output) else Path(output)
+    made = [level for level in (folder, *folder.parents) if not level.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"Cannot make the output folder {folder}: {error.strerror}. Choose another with -o.") from error
-    return chosen
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody has put something into it
+            for level in made:
+                level.rmdir()
+        raise
 
 
 def _is_pattern(output: str) -> bool:

@@ -1,130 +1,205 @@
 """Lists of jobs, tasks, frames, Workers, Managers and job types, as tables for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flamenco_cli.records import Frame, Job, JobType, Manager, Task, Worker
+from flamenco_cli.columns import Column, Rows
+from flamenco_cli.records import Failure, Frame, Job, JobType, Manager, Setting, Task, Worker
 from flamenco_cli.short_ids import SHORT
-from flamenco_cli.terminal import ago, size
+from flamenco_cli.terminal import ago, harmless, size
 from flamenco_cli.words import look_of, program_of, worker_look_of
 
 BAR_CELLS = 12
 
 
-def jobs_table(jobs: Iterable[Job], now: datetime) -> Table:
+def jobs_table(jobs: Iterable[Job], now: datetime) -> Rows:
     """Show a row per job."""
-    table = _table("Id", "State", "Name", "Progress", ">Frames", ">Priority", "Owner", ">Submitted")
+    rows = Rows(
+        Column("Id"),
+        Column("State"),
+        Column("Name", prose=True),
+        Column("Progress", spare=2),
+        Column("Frames", right=True, spare=1),
+        Column("Priority", right=True, spare=5),
+        Column("Owner", spare=4),
+        Column("Submitted", right=True, spare=3),
+    )
     for job in jobs:
-        table.add_row(
+        rows.add(
             job["id"][:SHORT],
             look_of(job["status"]).text(),
-            Text(job["name"]),
+            job["name"],
             bar(*progress_of(job)),
             _counted(*frames_of(job)),
             str(job["priority"]),
-            Text(job["owner"]),
+            job["owner"],
             ago(job["created_at"], now),
         )
-    return table
+    return rows
 
 
 def job_sheet(job: Job, page: str, now: datetime) -> RenderableType:
     """Show everything about one job that a person asks for first."""
     done, total = progress_of(job)
     rows: dict[str, Text | str] = {
-        "Name": Text(job["name"]),
+        "Name": job["name"],
         "State": look_of(job["status"]).text(),
-        "Doing": Text(job["activity"]),
-        "Progress": Text.assemble(bar(done, total), f" {done} of {total}"),
+        "Doing": job["activity"],
+        "Progress": Text.assemble(bar(done, total), f" {done} of {total} {noun_of(job)}"),
         "Frames": _frames_line(job),
-        "Tasks": Text(", ".join(_task_counts(job["task_counts"])) or "none yet"),
-        "Output": Text(job["output"] or ""),
-        "Type": Text(job["type"]),
+        "Tasks": ", ".join(_task_counts(job["task_counts"])) or "none yet",
+        "Output": job["output"] or "",
+        "Type": job["type"],
         "Priority": str(job["priority"]),
-        "Manager": Text(job["manager"]["name"] if job["manager"] else ""),
+        "Manager": job["manager"]["name"] if job["manager"] else "",
         "Submitted": f"{_moment(job['created_at'], now)} by {job['owner']}",
-        "Page": Text(page),
+        "Page": page,
         "Id": job["id"],
     }
     return Group(_sheet(rows), *_settings_lines(job))
 
 
-def tasks_table(tasks: Iterable[Task]) -> Table:
-    """Show a row per task."""
-    table = _table("Id", ">#", "State", "Name", "Frames", "Worker", ">Tries", "Doing")
+def tasks_table(tasks: Iterable[Task], worker_names: Mapping[str, str]) -> Rows:
+    """Show a row per task; ``worker_names`` by their ids."""
+    rows = Rows(
+        Column("Id"),
+        Column("#", right=True, spare=4),
+        Column("State"),
+        Column("Name", prose=True, spare=2),
+        Column("Frames", prose=True, spare=3),
+        Column("Worker", spare=1),
+        Column("Tries", right=True, spare=5),
+        Column("Doing", prose=True),
+    )
     for task in tasks:
-        reasons = "; ".join(f"{failure['worker']}: {failure['reason']}" for failure in task["failed_by"])
-        table.add_row(
+        rows.add(
             task["id"][:SHORT],
             str(task["index"]),
             look_of(task["status"]).text(),
-            Text(task["name"]),
+            task["name"],
             task["frames"] or "",
-            Text(task["worker"]["name"] if task["worker"] else ""),
+            task["worker"]["name"] if task["worker"] else "",
             str(task["attempt"]),
-            Text(reasons or task["activity"]),
+            reasons_of(task["failed_by"], worker_names) or task["activity"],
         )
-    return table
+    return rows
 
 
-def frames_table(frames: Iterable[Frame]) -> Table:
+def reasons_of(failures: Sequence[Failure], worker_names: Mapping[str, str]) -> str:
+    """Tell why a task failed: each reason once, with the names of the Workers that met it."""
+    met_by: dict[str, dict[str, None]] = {}
+    for failure in failures:
+        name = worker_names.get(failure["worker"], failure["worker"][:SHORT])
+        met_by.setdefault(failure["reason"], {})[name] = None
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in met_by.items())
+
+
+def frames_table(frames: Iterable[Frame]) -> Rows:
     """Show a row per frame."""
-    table = _table(">Frame", "State", ">Took", ">Size", "Worker", "Where")
+    rows = Rows(
+        Column("Frame", right=True),
+        Column("State"),
+        Column("Took", right=True, spare=1),
+        Column("Size", right=True, spare=3),
+        Column("Worker", spare=2),
+        Column("Where", prose=True),
+    )
     for frame in frames:
-        table.add_row(
+        rows.add(
             str(frame["frame"]),
             look_of(frame["status"]).text(),
             f"{frame['seconds']:.1f} s" if frame["seconds"] is not None else "",
             size(frame["size_bytes"]) if frame["size_bytes"] is not None else "",
-            Text(frame["worker_name"] or ""),
-            Text(frame["path"] or ""),
+            frame["worker_name"] or "",
+            frame["path"] or "",
         )
-    return table
+    return rows
 
 
-def workers_table(workers: Iterable[Worker], now: datetime) -> Table:
+def workers_table(workers: Iterable[Worker], now: datetime) -> Rows:
     """Show a row per Worker."""
-    table = _table("Id", "State", "Name", "Manager", "Doing", "Programs", ">Last seen")
+    rows = Rows(
+        Column("Id"),
+        Column("State"),
+        Column("Name", prose=True),
+        Column("Manager", spare=3),
+        Column("Doing", prose=True),
+        Column("Programs", prose=True, spare=2),
+        Column("Last seen", right=True, spare=1),
+    )
     for worker in workers:
         task = worker["current_task"]
-        table.add_row(
+        rows.add(
             worker["id"][:SHORT],
             worker_look_of(worker["status"], approved=worker["approved"]).text(),
-            Text(worker["name"]),
-            Text(worker["manager"]["name"]),
-            Text(f"{task['job_name']}: {task['name']}" if task else ""),
-            Text(", ".join(program_of(program["name"], program["version"]) for program in worker["programs"])),
+            worker["name"],
+            worker["manager"]["name"],
+            f"{task['job_name']}: {task['name']}" if task else "",
+            ", ".join(program_of(program["name"], program["version"]) for program in worker["programs"]),
             ago(worker["last_seen"], now),
         )
-    return table
+    return rows
 
 
-def managers_table(managers: Iterable[Manager], now: datetime) -> Table:
+def managers_table(managers: Iterable[Manager], now: datetime) -> Rows:
     """Show a row per Manager."""
-    table = _table("Id", "State", "Name", "Software", "Platform", ">Last seen")
+    rows = Rows(
+        Column("Id"),
+        Column("State"),
+        Column("Name", prose=True),
+        Column("Software", spare=3),
+        Column("Platform", spare=2),
+        Column("Last seen", right=True, spare=1),
+    )
     for manager in managers:
-        state = Text("■ Away", style="bad") if manager["away"] else Text("● Connected", style="good")
-        row = (Text(manager["name"]), Text(manager["software"] or ""), Text(manager["platform"] or ""))
-        table.add_row(manager["id"][:SHORT], state, *row, ago(manager["last_seen"], now))
-    return table
+        rows.add(
+            manager["id"][:SHORT],
+            _manager_state(manager),
+            manager["name"],
+            manager["software"] or "",
+            manager["platform"] or "",
+            ago(manager["last_seen"], now),
+        )
+    return rows
 
 
-def job_types_table(job_types: Iterable[JobType]) -> Table:
-    """Show a row per setting of every job type that a person may set."""
-    table = _table("Job type", "Setting", "Type", "Default", "Meaning")
-    for job_type in job_types:
-        table.add_row(Text(job_type["name"], style="bold"), "", "", "", Text(job_type["description"]))
-        for setting in job_type["settings"]:
-            if setting["visibility"] == "hidden":
-                continue
+def job_types_list(job_types: Iterable[JobType]) -> RenderableType:
+    """Show every job type with the settings that a person may set."""
+    return Group(*(part for job_type in job_types for part in _job_type_parts(job_type)))
+
+
+def _job_type_parts(job_type: JobType) -> Iterable[RenderableType]:
+    rows = Rows(
+        Column("Setting"), Column("Type", prose=True), Column("Default", prose=True), Column("Meaning", prose=True)
+    )
+    for setting in job_type["settings"]:
+        if setting["visibility"] != "hidden":
             kind = " | ".join(setting["choices"]) if setting["choices"] else setting["type"]
-            default = "required" if setting["required"] and setting["default"] is None else _plain(setting["default"])
-            table.add_row("", setting["key"], kind, Text(default), Text(setting["description"] or ""))
-    return table
+            rows.add(setting["key"], kind, _default(setting), setting["description"] or "")
+    yield Text(harmless(job_type["name"]), style="bold")
+    yield Text(harmless(job_type["description"]))
+    yield Padding(rows, (0, 0, 1, 2))
+
+
+def _default(setting: Setting) -> str:
+    return "required" if setting["required"] and setting["default"] is None else _plain(setting["default"])
+
+
+def _manager_state(manager: Manager) -> Text:
+    if manager["last_seen"] is None:
+        return Text("○ Never seen", style="quiet")
+    return Text("■ Away", style="bad") if manager["away"] else Text("● Connected", style="good")
+
+
+def noun_of(job: Job) -> str:
+    """Name what the progress of a job counts."""
+    noun = "frame" if job["frame_count"] else "task"
+    return noun if progress_of(job)[1] == 1 else f"{noun}s"
 
 
 def progress_of(job: Job) -> tuple[int, int]:
@@ -145,20 +220,12 @@ def bar(done: int, total: int) -> Text:
     return Text.assemble(("█" * full, "busy" if done < total else "good"), ("░" * (BAR_CELLS - full), "quiet"))
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="quiet")
-    for heading in headings:
-        right = heading.startswith(">")
-        table.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=heading == "Id")
-    return table
-
-
 def _sheet(rows: Mapping[str, Text | str]) -> Table:
     sheet = Table.grid(padding=(0, 2, 0, 0))
     sheet.add_column(style="quiet")
     for name, value in rows.items():
         if str(value):
-            sheet.add_row(name, value)
+            sheet.add_row(harmless(name), Text(harmless(value), overflow="fold") if isinstance(value, str) else value)
     return sheet
 
 
@@ -167,7 +234,7 @@ def _settings_lines(job: Job) -> Iterable[RenderableType]:
         return []
     return [
         Text("\nSettings", style="quiet"),
-        _sheet({f"  {key}": Text(_plain(value)) for key, value in job["settings"].items()}),
+        _sheet({f"  {key}": _plain(value) for key, value in job["settings"].items()}),
     ]
 
 

@@ -18,8 +18,8 @@ class TimeLeft:
 
     def __str__(self) -> str:
         unit_s, unit = _unit(self.most_s)
-        least, most = round(self.least_s / unit_s), max(1, round(self.most_s / unit_s))
-        return f"{most} {unit}" if least >= most else f"{least}–{most} {unit}"
+        least, most = round(self.least_s / unit_s), round(self.most_s / unit_s)
+        return f"{max(most, 1)} {unit}" if least >= most else f"{least}–{most} {unit}"
 
 
 class TimeLeftEstimate:

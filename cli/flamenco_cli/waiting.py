@@ -7,9 +7,9 @@ from flamenco_cli.exit_codes import JobNotCompleted
 from flamenco_cli.following import follow
 from flamenco_cli.job_progress import JobProgress
 from flamenco_cli.records import Job
+from flamenco_cli.short_ids import SHORT
 from flamenco_cli.terminal import notes
-from flamenco_cli.words import look_of
-from flamenco_core.statuses import JobStatus
+from flamenco_core.statuses import JobStatus, TaskStatus
 
 
 async def wait_for(client: Client, job_id: str, *, show_tasks: bool = False) -> Job:
@@ -23,8 +23,12 @@ async def wait_for(client: Client, job_id: str, *, show_tasks: bool = False) -> 
 
 def check_completed(job: Job) -> None:
     """Raise JobNotCompleted, naming why, if the job ended otherwise."""
-    if job["status"] != JobStatus.COMPLETED:
-        word = look_of(job["status"]).word.lower()
-        raise JobNotCompleted(
-            f"Job {job['name']!r} ({job['id'][:8]}) is {word}: {job['activity'] or 'no reason given'}"
-        )
+    if job["status"] == JobStatus.COMPLETED:
+        return
+    named, why = f"Job {job['name']!r} ({job['id'][:SHORT]})", job["activity"].rstrip(".")
+    if job["status"] == JobStatus.CANCELED:
+        raise JobNotCompleted(f"{named} was canceled{why and f': {why}'}.")
+    advice = f" What went wrong: flamenco tasks {job['id'][:SHORT]} --status failed"
+    raise JobNotCompleted(
+        f"{named} failed: {why or 'no reason was given'}.{advice if job['task_counts'].get(TaskStatus.FAILED) else ''}"
+    )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from flamenco_cli.terminal import harmless
+
 
 @dataclass(frozen=True)
 class Look:
@@ -50,11 +52,11 @@ def program_of(name: str, version: str) -> str:
 
 def look_of(status: str) -> Look:
     """Return how the status of a job, task or frame is shown; an unknown one is shown as it is."""
-    return _LOOKS.get(status, Look("?", status, "doubtful"))
+    return _LOOKS.get(status, Look("?", harmless(status), "doubtful"))
 
 
 def worker_look_of(status: str, *, approved: bool) -> Look:
     """Return how the status of a Worker is shown."""
     if not approved:
         return Look("▲", "Awaits approval", "doubtful")
-    return _WORKER_LOOKS.get(status, Look("?", status, "doubtful"))
+    return _WORKER_LOOKS.get(status, Look("?", harmless(status), "doubtful"))

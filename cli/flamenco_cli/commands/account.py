@@ -11,7 +11,7 @@ from flamenco_cli.client import Client, open_client
 from flamenco_cli.connection import Connection, checked_connection, save_connection
 from flamenco_cli.running import with_client
 from flamenco_cli.teaching import Verb
-from flamenco_cli.terminal import notes, print_line
+from flamenco_cli.terminal import print_line, say
 
 
 @click.command("open", cls=Verb, examples=["flamenco open", "flamenco open --print        to paste it elsewhere"])
@@ -24,10 +24,10 @@ async def open_command(client: Client, only_print: bool) -> None:
     """
     link = (await client.sign_in_link())["url"]
     if not only_print and await asyncio.to_thread(webbrowser.open, link):
-        notes().print(f"Opened {client.connection.url} in your browser.", markup=False)
+        say(f"Opened {client.connection.url} in your browser.")
         return
     if not only_print:
-        notes().print("No browser could be opened. This link signs you in once, within ten minutes:")
+        say("No browser could be opened. This link signs you in once, within ten minutes:")
     print_line(link)
 
 
@@ -41,13 +41,15 @@ def login_command(url: str) -> None:
     The token is asked for, or read from standard input; it is never part of the command line, where others could see
     it. It is kept in your configuration folder, readable by you only.
     """
-    token = click.prompt("Token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
-    asyncio.run(_sign_in(checked_connection(url, token.strip())))
+    asked = sys.stdin.isatty()
+    token = click.prompt("Token", hide_input=True, err=True) if asked else sys.stdin.readline()
+    source = "your answer" if asked else "standard input"
+    asyncio.run(_sign_in(checked_connection(url, token.strip(), token_from=source)))
 
 
 async def _sign_in(connection: Connection) -> None:
     async with open_client(connection) as client:
         user = await client.me()
     file = save_connection(connection, os.environ)
-    notes().print(f"Signed in to {connection.url} as {user['name']} ({user['role']}).", markup=False, soft_wrap=True)
-    notes().print(f"Kept in {file}.", style="quiet", markup=False, soft_wrap=True)
+    say(f"Signed in to {connection.url} as {user['name']} ({user['role']}).")
+    say(f"Kept in {file}.", "quiet")

@@ -4,9 +4,9 @@ import click
 
 from flamenco_cli.client import Client
 from flamenco_cli.running import json_option, with_client
-from flamenco_cli.tables import job_types_table, managers_table, workers_table
+from flamenco_cli.tables import job_types_list, managers_table, workers_table
 from flamenco_cli.teaching import Verb
-from flamenco_cli.terminal import notes, print_json, results
+from flamenco_cli.terminal import print_json, results, say
 from flamenco_runtime.clock import utc_now
 
 
@@ -25,7 +25,7 @@ async def workers_command(client: Client, as_json: bool) -> None:
     elif workers:
         results().print(workers_table(workers, utc_now()))
     else:
-        notes().print("No Workers yet. On a machine that shall render: flamenco worker --manager URL", markup=False)
+        say("No Workers yet. On a machine that shall render: flamenco worker --manager URL")
 
 
 @click.command("managers", cls=Verb, examples=["flamenco managers"])
@@ -39,7 +39,7 @@ async def managers_command(client: Client, as_json: bool) -> None:
     elif managers:
         results().print(managers_table(managers, utc_now()))
     else:
-        notes().print("No Managers yet. Add one: flamenco server add-manager NAME", markup=False)
+        say("No Managers yet. Add one: flamenco server add-manager NAME")
 
 
 @click.command("job-types", cls=Verb, examples=["flamenco job-types"])
@@ -51,4 +51,4 @@ async def job_types_command(client: Client, as_json: bool) -> None:
     if as_json:
         print_json(job_types)
     else:
-        results().print(job_types_table(job_types))
+        results().print(job_types_list(job_types))

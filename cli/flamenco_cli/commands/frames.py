@@ -13,7 +13,7 @@ from flamenco_cli.running import json_option, with_client
 from flamenco_cli.short_ids import job_id_of
 from flamenco_cli.tables import frames_table
 from flamenco_cli.teaching import Verb
-from flamenco_cli.terminal import notes, print_json, results
+from flamenco_cli.terminal import print_json, results, say
 from flamenco_core.errors import BadInput, NotFound
 
 ABSOLUTE_FOLDER = click.Path(path_type=Path, file_okay=False, resolve_path=True)
@@ -38,7 +38,7 @@ async def frames_command(client: Client, job_id: str, folder: Path | None, as_js
     if as_json:
         print_json(frames)
     elif not frames:
-        notes().print("This job renders no frames.")
+        say("This job renders no frames.")
     elif folder is None:
         results().print(frames_table(frames))
 
@@ -52,7 +52,7 @@ async def _get(frames: Sequence[Frame], folder: Path) -> None:
 
 
 def _report(fetched: Fetched, folder: Path, total: int) -> None:
-    notes().print(f"{len(fetched.copied)} of {total} frames copied to {folder}.", soft_wrap=True, markup=False)
+    say(f"{len(fetched.copied)} of {total} frames copied to {folder}.")
     if fetched.unseen:
         raise FramesElsewhere(
             f"{len(fetched.unseen)} finished frames are on storage that this machine does not see: "

@@ -10,8 +10,9 @@ from flamenco_cli.running import json_option, with_client
 from flamenco_cli.short_ids import SHORT, job_id_of
 from flamenco_cli.tables import job_sheet, jobs_table
 from flamenco_cli.teaching import Verb
-from flamenco_cli.terminal import notes, print_json, results
+from flamenco_cli.terminal import print_json, results, say
 from flamenco_cli.waiting import check_completed, wait_for
+from flamenco_core.errors import Conflict
 from flamenco_core.statuses import JobStatus
 from flamenco_runtime.clock import utc_now
 
@@ -39,9 +40,7 @@ async def jobs_command(client: Client, status: str | None, limit: int, as_json: 
     elif found:
         results().print(jobs_table(found, utc_now()))
     else:
-        notes().print(
-            "No jobs yet. Send one: flamenco submit scene.blend -f 1-250" if status is None else "No such jobs."
-        )
+        say("No jobs yet. Send one: flamenco submit scene.blend -f 1-250" if status is None else "No such jobs.")
 
 
 @click.command("job", cls=Verb, examples=["flamenco job 3f2a", "flamenco job 3f2a --json | jq .status"])
@@ -76,10 +75,16 @@ async def watch_command(client: Client, job_id: str) -> None:
 async def cancel_command(client: Client, job_ids: Sequence[str], as_json: bool) -> None:
     """Cancel jobs: what runs is stopped, what waits is given up. Finished frames stay."""
     complete = [await job_id_of(client, job_id) for job_id in job_ids]  # all or none: a typo cancels nothing
-    canceled = []
+    canceled, refusals = list[Job](), list[str]()
     for job_id in complete:
-        job = await client.cancel(job_id)
+        try:
+            job = await client.cancel(job_id)
+        except Conflict as error:
+            refusals.append(str(error))  # it has ended; the others are canceled nevertheless
+            continue
         canceled.append(job)
-        notes().print(f"Canceling {job_id[:SHORT]} ({job['name']}).", soft_wrap=True, markup=False)
+        say(f"Canceling {job_id[:SHORT]} ({job['name']}).")
     if as_json:
         print_json(canceled)
+    if refusals:
+        raise Conflict("\n".join(refusals))

@@ -12,7 +12,7 @@ from flamenco_cli.running import FOLDER, json_option, with_client
 from flamenco_cli.services import Logs, run_manager, run_server, run_worker
 from flamenco_cli.short_ids import worker_named
 from flamenco_cli.teaching import Service, Verb
-from flamenco_cli.terminal import notes, print_json, print_line
+from flamenco_cli.terminal import print_json, print_line, say
 
 LISTEN_HELP = "Where to listen, HOST:PORT; port 0 takes a free one."
 
@@ -71,9 +71,8 @@ async def add_manager_command(client: Client, name: str, as_json: bool) -> None:
     if as_json:
         print_json(added)
         return
-    notes().print("The Manager's token follows; it is shown this once. On the Manager's machine:", style="quiet")
-    command = f"FLAMENCO_MANAGER_TOKEN=… flamenco manager --server {client.connection.url}"
-    notes().print(f"  {command}", style="quiet", markup=False, soft_wrap=True)
+    say("The Manager's token follows; it is shown this once. On the Manager's machine:", "quiet")
+    say(f"  FLAMENCO_MANAGER_TOKEN=… flamenco manager --server {client.connection.url}", "quiet")
     print_line(added["token"])
 
 
@@ -145,8 +144,11 @@ def worker_command(
 async def approve_command(client: Client, worker: str) -> None:
     """Let a new Worker take work."""
     chosen = worker_named(await client.workers(), worker)
+    if chosen["approved"]:
+        say(f"{chosen['name']} is approved already.")
+        return
     await client.approve(chosen["id"])
-    notes().print(f"Approved {chosen['name']}.", markup=False)
+    say(f"Approved {chosen['name']}.")
 
 
 def _given(**options: Any) -> dict[str, object]:

@@ -18,7 +18,7 @@ from flamenco_cli.client import Client
 from flamenco_cli.running import json_option, with_client
 from flamenco_cli.submission import Wish, submit
 from flamenco_cli.teaching import Verb
-from flamenco_cli.terminal import notes, print_json, print_line
+from flamenco_cli.terminal import harmless, notes, print_json, print_line, size
 from flamenco_cli.waiting import check_completed, wait_for
 
 WORTH_SHOWING_BYTES = 20_000_000
@@ -26,7 +26,7 @@ WORTH_SHOWING_BYTES = 20_000_000
 
 
 class SubmitProgress:
-    """Shows phases of reading and sending on standard error."""
+    """Shows phases of reading and sending on standard error: bars on a terminal, lines elsewhere."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -34,12 +34,14 @@ class SubmitProgress:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self._progress.console.print(text, style="quiet", soft_wrap=True)
+        self._progress.console.print(harmless(text), style="quiet", soft_wrap=True)
 
     def begin(self, phase: str, total_bytes: int) -> None:
         """Start a bar, in place of the one before."""
         if self._phase is not None:
             self._progress.remove_task(self._phase)
+        if total_bytes >= WORTH_SHOWING_BYTES and self._progress.disable:
+            self.note(f"{phase} {size(total_bytes)} …")
         self._phase = self._progress.add_task(phase, total=total_bytes, visible=total_bytes >= WORTH_SHOWING_BYTES)
 
     def advance(self, more_bytes: int) -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
+from collections.abc import Iterable
 
 import click
 
 from flamenco_cli.client import Client
+from flamenco_cli.records import Task
 from flamenco_cli.running import json_option, with_client
 from flamenco_cli.short_ids import job_id_of, task_id_of
 from flamenco_cli.tables import tasks_table
 from flamenco_cli.teaching import Verb
-from flamenco_cli.terminal import notes, print_json, results
+from flamenco_cli.terminal import harmless, print_json, results, say
 from flamenco_core.errors import Unavailable
 from flamenco_core.statuses import TaskStatus
 
@@ -33,9 +35,16 @@ async def tasks_command(client: Client, job_id: str, status: str | None, as_json
     if as_json:
         print_json(found)
     elif found:
-        results().print(tasks_table(found))
+        results().print(tasks_table(found, await _worker_names(client, found)))
     else:
-        notes().print("No such tasks." if status else "This job has no tasks yet.")
+        say("No such tasks." if status else "This job has no tasks yet.")
+
+
+async def _worker_names(client: Client, tasks: Iterable[Task]) -> dict[str, str]:
+    """Return the Workers' names by their ids, where a task tells of a Worker by its id."""
+    if not any(task["failed_by"] for task in tasks):
+        return {}
+    return {worker["id"]: worker["name"] for worker in await client.workers()}
 
 
 @click.command("log", cls=Verb, examples=["flamenco tasks 3f2a          names the tasks", "flamenco log 90ab -f"])
@@ -52,7 +61,7 @@ async def log_command(client: Client, task_id: str, follow: bool, attempt: int |
     if follow and not is_complete:
         await _follow(client, complete, attempt or task["attempt"] or None, len(text))
     elif not text:
-        notes().print("This task has no log yet.")
+        say("This task has no log yet.")
 
 
 async def _follow(client: Client, task_id: str, attempt: int | None, printed: int) -> None:
@@ -64,7 +73,7 @@ async def _follow(client: Client, task_id: str, attempt: int | None, printed: in
             if attempt is None:
                 task = await client.task(task_id)
                 if task["status"] in ENDED and not task["attempt"]:
-                    notes().print(f"This task is {task['status']} and was never begun: it has no log.")
+                    say(f"This task is {task['status']} and was never begun: it has no log.")
                     return
                 attempt = task["attempt"] or None
             text, is_complete = await client.log(task_id, attempt)
@@ -75,5 +84,6 @@ async def _follow(client: Client, task_id: str, attempt: int | None, printed: in
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
+    """Print a part of a log: to programs as it is, to a terminal without what would steer it."""
+    sys.stdout.write(harmless(text, also="\n\t") if sys.stdout.isatty() else text)
     sys.stdout.flush()

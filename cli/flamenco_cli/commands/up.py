@@ -17,7 +17,7 @@ from flamenco_cli.farm import Farm, Plan, farm_up
 from flamenco_cli.running import FOLDER
 from flamenco_cli.stopping import until_stopped
 from flamenco_cli.teaching import Verb
-from flamenco_cli.terminal import notes, print_line
+from flamenco_cli.terminal import notes, print_line, say
 from flamenco_cli.words import program_of
 from flamenco_runtime.settings import Address, parse_address
 
@@ -64,13 +64,13 @@ def up_command(data: Path | None, listen: Address, manager_listen: Address, work
     """
     folder = (data or platformdirs.user_data_path("flamenco")).absolute()
     plan = Plan(folder, listen, manager_listen, workers, os.environ)
-    asyncio.run(until_stopped(_run(plan, open_page=open_page), on_stop=lambda: _say("Stopping …")))
+    asyncio.run(until_stopped(_run(plan, open_page=open_page), on_stop=lambda: say("Stopping …")))
 
 
 async def _run(plan: Plan, *, open_page: bool) -> None:
     is_new = not (plan.data / "server").exists()
-    _say(f"Starting Server, Manager and {_slots(plan.workers)} …")
-    async with farm_up(plan, _say) as farm:
+    say(f"Starting Server, Manager and {_slots(plan.workers)} …")
+    async with farm_up(plan, say) as farm:
         _introduce(plan, farm, is_new=is_new)
         print_line(f"ready: {farm.connection.url}")
         if open_page:
@@ -113,12 +113,8 @@ async def _open_page(farm: Farm) -> None:
     async with open_client(farm.connection) as client:
         link = (await client.sign_in_link())["url"]
     if not await asyncio.to_thread(webbrowser.open, link):
-        _say(f"No browser could be opened. This link signs you in once: {link}")
+        say(f"No browser could be opened. This link signs you in once: {link}")
 
 
 def _slots(count: int) -> str:
     return "1 Worker slot" if count == 1 else f"{count or 'no'} Worker slots"
-
-
-def _say(text: str) -> None:
-    notes().print(text, soft_wrap=True, markup=False)

@@ -9,6 +9,8 @@ from flamenco_server.events import Change, EventBus
 from flamenco_server.managers import ManagerStore, add_manager
 from flamenco_server.reading import FarmView
 
+_NAME = r"[^\x00-\x1f\x7f]{1,200}\Z"
+
 
 class NewManagerSchema(Schema):
     """A Manager that is to be linked."""
@@ -18,7 +20,7 @@ class NewManagerSchema(Schema):
 
         unknown = RAISE
 
-    name = fields.String(required=True, validate=[validate.Length(1, 200), validate.Regexp(r"[^\x00-\x1f\x7f]+\Z")])
+    name = fields.String(required=True, validate=validate.Regexp(_NAME, error="must be a line of 1 to 200 characters."))
 
 
 _NEW_MANAGER = NewManagerSchema()
