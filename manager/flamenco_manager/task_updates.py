@@ -97,7 +97,7 @@ class TaskUpdates:
     async def take_all(self, worker: Worker, batch: Sequence[BatchedUpdate]) -> list[BatchResult]:
         """Apply updates in their order, in one transaction, which is on disk on return. Raises BadTaskStatus."""
         self._note_age(batch)
-        words = [self._word(worker, item.task, item.update) for item in batch]
+        words = [self._word(worker, item.task.lower(), item) for item in batch]
         for word in words:
             _check_status(word.said)
         await self._judge(worker, words)

@@ -42,6 +42,9 @@ class FakeServer:
         self.hellos = 0
         self.lose_answers = 0
         """So many reports are applied, but their answers do not arrive."""
+        self.logs_pass = asyncio.Event()
+        """While it is not set, logs are taken but not acknowledged."""
+        self.logs_pass.set()
         self.refuse_tasks = False
         """The stream of tasks breaks off."""
         self.url = ""
@@ -210,6 +213,7 @@ class FakeServer:
         if total != "*" and len(log) == int(total):
             self.whole_logs.add(key)
         await self._tell()
+        await self.logs_pass.wait()
         return web.Response(status=204)
 
     async def _frame(self, request: web.Request) -> web.Response:

@@ -187,3 +187,15 @@ async def test_of_two_attempts_that_saved_a_frame_the_later_one_counts(world: Wo
     await worker.batch(told(second, 2, taskStatus="completed"))
     await world.server.until_job(job, "completed")
     assert world.server.frames[job, 1]["sha256"] == newer["sha256"]
+
+
+async def test_a_log_that_grows_while_it_is_uploaded_is_uploaded_again(world: World) -> None:
+    worker = await world.worker()
+    await world.server.submit([a_task()])
+    task = await worker.task()
+    world.server.logs_pass.clear()
+    await worker.batch(told(task, 2, taskStatus="completed", log="one\n", log_at=0))
+    await world.server.until(lambda: (task["uuid"], 1) in world.server.whole_logs)
+    assert (await worker.batch(told(task, 1, log="two\n", log_at=4))).json()["results"][0]["result"] == "repeated"
+    world.server.logs_pass.set()
+    await world.server.until(lambda: world.server.logs[task["uuid"], 1] == b"one\ntwo\n")

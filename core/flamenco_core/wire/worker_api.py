@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
-from marshmallow import fields, post_load, validate
+from marshmallow import fields, validate
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
 from flamenco_core.wire.schema import Boolean, Integer, Number, Sha256, Timestamp, Uuid, WireSchema
@@ -300,7 +300,7 @@ class TaskUpdate:
 
 
 class TaskUpdateSchema(WireSchema):
-    record = TaskUpdate
+    record: ClassVar[type] = TaskUpdate
     task_status = fields.Enum(TaskStatus, by_value=True, data_key="taskStatus")
     activity = fields.String()
     log = fields.String()
@@ -312,18 +312,16 @@ class TaskUpdateSchema(WireSchema):
     result = fields.Dict(keys=fields.String())
 
 
-@dataclass(frozen=True, slots=True)
-class BatchedUpdate:
-    """One update of a batch: what a Worker says of an attempt, and ``at``, when it said so by its own clock (15.5)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchedUpdate(TaskUpdate):
+    """One update of a batch; ``at`` is when the Worker said so, by its own clock (15.5)."""
 
     task: str
-    update: TaskUpdate
     at: datetime | None = None
 
 
 class BatchedUpdateSchema(TaskUpdateSchema):
-    """The keys of a TaskUpdate, with ``task`` and ``at`` beside them; ``attempt`` and ``seq`` must be there."""
-
+    record = BatchedUpdate
     task = Uuid(required=True)
     at = Timestamp()
     task_status = fields.Enum(
@@ -334,11 +332,6 @@ class BatchedUpdateSchema(TaskUpdateSchema):
     )
     attempt = Integer(required=True, validate=validate.Range(min=1))
     seq = Integer(required=True, validate=validate.Range(min=1))
-
-    @post_load
-    def _make(self, data: dict[str, Any], **_: object) -> BatchedUpdate:
-        task, at = data.pop("task").lower(), data.pop("at", None)
-        return BatchedUpdate(task, TaskUpdate(**data), at)
 
 
 class BatchResult(StrEnum):

@@ -54,7 +54,7 @@ def batch_answer(updates: Sequence[BatchedUpdate], results: Sequence[BatchResult
     """Return the document that says what became of each update, in their order."""
     return {
         "results": [
-            {"task": item.task, "seq": item.update.seq, "result": result.value}
+            {"task": item.task, "seq": item.seq, "result": result.value}
             for item, result in zip(updates, results, strict=True)
         ]
     }
