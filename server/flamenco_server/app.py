@@ -21,6 +21,7 @@ from flamenco_server.connection_file import Connection, read_connection, write_c
 from flamenco_server.events import EventBus, InProcessBus
 from flamenco_server.http.access import access, visitor_name
 from flamenco_server.http.blobs import blob_routes, manager_blob_routes
+from flamenco_server.http.carried_through import carried_through
 from flamenco_server.http.events import event_routes
 from flamenco_server.http.health import health_routes
 from flamenco_server.http.job_types import job_type_routes
@@ -40,7 +41,7 @@ from flamenco_server.settings import Settings
 from flamenco_server.stores.sqlite.store import SqliteStore, open_store
 from flamenco_server.task_logs import LogDesk, LogFolder
 from flamenco_server.thumbnails import ThumbnailFolder
-from flamenco_server.web.site import load_site
+from flamenco_server.web.site import Site, load_site
 
 
 class StoreFailed(Unavailable):
@@ -91,7 +92,7 @@ async def build_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator
         watch = ManagerWatch(services.view, services.bus)
         loops = [services.compiler.run(), services.live.run(), watch.run(), _raise_when(failure)]
         async with _background(loops):
-            yield _application(services)
+            yield _application(services, await asyncio.to_thread(load_site))
 
 
 def _services(store: SqliteStore, settings: Settings, clock: Clock) -> _Services:
@@ -113,12 +114,13 @@ def _services(store: SqliteStore, settings: Settings, clock: Clock) -> _Services
     )
 
 
-def _application(services: _Services) -> web.Application:
+def _application(services: _Services, site: Site) -> web.Application:
     pages: set[str] = set()
-    app = web.Application(middlewares=[problems, access(services.store.accounts, services.clock, pages)])
+    check = access(services.store.accounts, services.clock, pages)
+    app = web.Application(middlewares=[carried_through(), problems, check])
     app.add_routes(_people_routes(services))
     app.add_routes(_manager_routes(services))
-    for route in app.add_routes(page_routes(services.view, visitor_name, load_site(), services.clock)):
+    for route in app.add_routes(page_routes(services.view, visitor_name, site, services.clock)):
         assert route.resource is not None
         pages.add(route.resource.canonical)
 

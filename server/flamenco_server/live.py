@@ -23,7 +23,7 @@ HEARTBEAT_S = 15.0
 MOST_PENDING = 2_000
 """Objects that a slow viewer may be behind by."""
 HEARTBEAT = b": still here\n\n"
-RETRY = b"retry: 2000\n\n"
+RETRY = b"retry: 2000\n"
 """Milliseconds until a browser connects again."""
 
 _PER_JOB = frozenset({"task", "frame"})
@@ -70,7 +70,7 @@ class LiveEvents:
         self._something_changed = asyncio.Event()
         self._is_closed = False
         self._number = int(clock().timestamp() * 1000)
-        """The last event's number: rises, also from one start of the Server to the next."""
+        """The last change's number: rises, also from one start of the Server to the next."""
 
     async def run(self) -> None:
         """Send what changes to those who look, for as long as this runs."""
@@ -92,7 +92,7 @@ class LiveEvents:
         Who comes back and has missed something is told so by a ``resync``.
         """
         with self._viewing(job) as viewer:
-            yield RETRY
+            yield b"%sid: %d\n\n" % (RETRY, self._number)  # so that one who sees no event knows, too, where he was
             if last_event_id not in (None, str(self._number)):
                 yield self._resync()
             while not self._is_closed:
@@ -114,9 +114,13 @@ class LiveEvents:
             self._viewers.discard(viewer)
 
     def _note(self, change: Change) -> None:
-        if change.kind != "order" and any(viewer.wants(change) for viewer in self._viewers):
+        if change.kind == "order":
+            return
+        if any(viewer.wants(change) for viewer in self._viewers):
             self._changed[change] = None
             self._something_changed.set()
+        else:
+            self._number += 1  # nobody gets it: whoever comes back has missed it
 
     async def _send(self) -> None:
         self._something_changed.clear()

@@ -7,6 +7,7 @@ ever meets the file system.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -34,8 +35,9 @@ class Site:
     assets: Mapping[str, Asset]
 
 
+@cache
 def load_site() -> Site:
-    """Read and compile the page. Blocks: call it in a thread, once."""
+    """Read and compile the page, once: it does not change while we run. Blocks: call it in a thread."""
     package = files("flamenco_server.web")
     sources = {name: entry.read_text(encoding="utf-8") for name, entry in _walk(package / "templates")}
     templates = Environment(
