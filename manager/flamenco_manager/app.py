@@ -2,9 +2,12 @@
 
 import asyncio
 import platform
+import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import apsw
@@ -16,7 +19,9 @@ from flamenco_core.identifiers import new_id
 from flamenco_manager import foreman as foremen
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.blobs import Blobs
+from flamenco_manager.erasing import Erasing
 from flamenco_manager.farm import Farm
+from flamenco_manager.farm_settings import FarmSettingsKeeper
 from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.http.reading import reading_routes
@@ -24,6 +29,7 @@ from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
 from flamenco_manager.http.worker_errors import worker_errors
 from flamenco_manager.job_arrival import Arrivals
 from flamenco_manager.link_file import token_for
+from flamenco_manager.order_acts import OrderActs
 from flamenco_manager.orders import Orders
 from flamenco_manager.preview_intake import PreviewIntake
 from flamenco_manager.previews import Previews
@@ -32,6 +38,7 @@ from flamenco_manager.server_client import ServerClient
 from flamenco_manager.server_link import Introduction, ServerLink
 from flamenco_manager.settings import Settings
 from flamenco_manager.stores.arrivals import SLICE_TASKS, ArrivalStore
+from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.stores.farm_store import FarmStore
 from flamenco_manager.stores.outbox import Outbox, prepare_link
 from flamenco_manager.task_logs import TaskLogs
@@ -83,9 +90,16 @@ async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], flo
         ):
             server = ServerClient(session, settings.server, token)
             foreman = await _opened_farm(settings, FarmStore(journal), clock, monotonic)
-            app, link = _assembled(settings, journal, foreman, logs, server)
+            variables = FarmVariables(settings.variables or {}, str(settings.data / "jobs"), platform.system().lower())
+            keeper = FarmSettingsKeeper(
+                foreman.farm, Outbox(journal), settings.policy, lambda said: variables.use(said.variables)
+            )
+            await keeper.restore()
+            erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
+            app, link = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing)
             loops = [
-                group.create_task(loop) for loop in (foreman.tick_for_ever(), link.run(), _raise_when_failed(failed))
+                group.create_task(loop)
+                for loop in (foreman.tick_for_ever(), link.run(), erasing.run(), _raise_when_failed(failed))
             ]
             yield app
             for loop in loops:
@@ -105,18 +119,43 @@ async def _opened_farm(settings: Settings, store: FarmStore, clock: Clock, monot
     return foreman
 
 
+def _file_remover(data: Path, logs: TaskLogs) -> Callable[[str], Awaitable[None]]:
+    """Return what removes all files of a job: its logs, previews and checkout."""
+
+    async def remove(job_id: str) -> None:
+        await logs.erase(job_id)
+        for folder in (data / "previews" / job_id, data / "jobs" / job_id):
+            if await asyncio.to_thread(folder.exists):
+                await asyncio.to_thread(shutil.rmtree, folder)
+
+    return remove
+
+
 def _assembled(
-    settings: Settings, journal: Journal, foreman: Foreman, logs: TaskLogs, server: ServerClient
+    settings: Settings,
+    journal: Journal,
+    foreman: Foreman,
+    logs: TaskLogs,
+    server: ServerClient,
+    keeper: FarmSettingsKeeper,
+    variables: FarmVariables,
+    erasing: Erasing,
 ) -> tuple[web.Application, ServerLink]:
     store, arrivals_store, outbox = FarmStore(journal), ArrivalStore(journal), Outbox(journal)
     previews, jobs_folder = Previews(settings.data / "previews"), settings.data / "jobs"
     uploads = Uploads(outbox, logs, previews)
     blobs = Blobs(settings.data / "blobs")
-    variables = FarmVariables(settings.variables or {}, str(jobs_folder), platform.system().lower())
     arrivals = Arrivals(foreman, arrivals_store, store, outbox, blobs, jobs_folder, variables, SLICE_TASKS)
-    orders = Orders(foreman, outbox, arrivals_store, arrivals, uploads.follow)
+    acts = OrderActs(foreman, arrivals_store, store, erasing, keeper, uploads.follow)
+    orders = Orders(foreman, outbox, acts, arrivals)
+
+    async def follow_settings(document: Mapping[str, Any]) -> None:
+        await foreman.settle(also=keeper.replace(document))
+
     introduction = Introduction(settings.name, str(jobs_folder))
-    link = ServerLink(server, outbox, introduction, orders, arrivals, uploads, lambda: foreman.now().wall)
+    link = ServerLink(
+        server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall
+    )
     foreman.on_change = link.note
     use = WorkerUseCases(
         foreman=foreman,

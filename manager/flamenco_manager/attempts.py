@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from flamenco_core.errors import BadInput
-from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import FailedAttempt
+from flamenco_core.statuses import TaskStatus, WorkerStatus
 from flamenco_core.wire.worker_api import SavedFrame, TaskUpdate
-from flamenco_manager import job_rules
+from flamenco_manager import failures, job_rules
+from flamenco_manager.choosing import best_for, next_ahead, note_duration
+from flamenco_manager.failures import MOST_TEXT
 from flamenco_manager.farm import Farm
-from flamenco_manager.holding import end_attempt, note_word
+from flamenco_manager.holding import end_attempt, give_back, give_back_reserved, note_word, queue
 from flamenco_manager.model import Moment, Task, Worker
 from flamenco_manager.task_rules import is_runnable, set_steps
-
-MOST_TEXT = 500
-"""Activities and reasons are cut to so many characters: they stand in lists."""
-
 
 SAYABLE = (None, TaskStatus.ACTIVE, TaskStatus.COMPLETED, TaskStatus.FAILED)
 """What a Worker may say that its task is; the other statuses are the Manager's to set."""
@@ -43,10 +40,11 @@ class StatusWanted:
 
 @dataclass(frozen=True, slots=True)
 class HandOut:
-    """A task for a Worker, as of this moment."""
+    """A task for a Worker, as of this moment; ``ahead``: tasks of the same job that it may run after that."""
 
     task: Task
     attempt: int
+    ahead: Sequence["HandOut"] = ()
 
 
 Answer = HandOut | StatusWanted | NotAwake | None
@@ -71,8 +69,12 @@ class MayRun:
     status_wanted: bool = False
 
 
-def ask(farm: Farm, worker: Worker, now: Moment) -> Answer:
-    """Answer a Worker that asks for a task, and so runs nothing. Order of checks: worker-api.md 6.6."""
+def ask(farm: Farm, worker: Worker, now: Moment, most: int = 1) -> Answer:
+    """Answer a Worker that asks for a task, and so runs nothing. Order of checks: worker-api.md 6.6.
+
+    With ``most`` > 1 it may get short tasks ahead of time (15.6).
+    """
+    give_back_reserved(farm, worker, now)
     if worker.status_requested is not None:
         return StatusWanted(worker.status_requested)
     if not worker.is_approved:
@@ -82,18 +84,28 @@ def ask(farm: Farm, worker: Worker, now: Moment) -> Answer:
     held = worker.task
     if held is not None:
         if worker.has_signed_on_since:
-            _count_lost(farm, held, now)
+            failures.count_lost(farm, held, now)
         if held.status is TaskStatus.ACTIVE or (held.is_held and is_runnable(held)):
             return _hand_out(farm, worker, held, now)
         release(farm, worker, now, "The Worker asked for another task.")
-    return _best_for(farm, worker, now)
+    return _best_for(farm, worker, now, most)
 
 
 def take_back(farm: Farm, handed: HandOut, now: Moment) -> None:
     """Undo a hand-out whose answer could not be delivered; nobody is to blame."""
+    for ahead in handed.ahead:
+        give_back_ahead(farm, ahead.task, ahead.attempt, now)
     task = handed.task
     if task.is_held and task.attempt == handed.attempt and task.worker is not None:
         release(farm, task.worker, now, "Its Worker could not be reached.")
+
+
+def give_back_ahead(farm: Farm, task: Task, attempt: int, now: Moment) -> bool:
+    """Take back a task that was handed out ahead of time, unless it has begun; tells whether it was taken back."""
+    if not task.is_reserved or task.attempt != attempt:
+        return False
+    give_back(farm, task, now)
+    return True
 
 
 def update(farm: Farm, worker: Worker, task: Task, said: TaskUpdate, now: Moment) -> Verdict:
@@ -107,8 +119,12 @@ def update(farm: Farm, worker: Worker, task: Task, said: TaskUpdate, now: Moment
         raise BadTaskStatus(f"A Worker cannot set the status {said.task_status}: say active, completed or failed.")
     if said.attempt is None and not task.has_begun and said.task_status is not TaskStatus.ACTIVE:
         return _judge_before_begin(task, said, now)
-    _resume(farm, task)
+    if task.is_reserved:
+        _begin_reserved(farm, worker, task, now)
+    _resume(farm, task, now)
     task.touched_s = now.monotonic_s
+    if said.log:
+        task.output_s = now.monotonic_s
     task.seq = said.seq if said.seq is not None else task.seq
     record_frames(farm, task, task.attempt, said.frames)
     if said.activity is not None:
@@ -126,58 +142,49 @@ def may_run(farm: Farm, worker: Worker, task: Task | None, attempt: int | None, 
     """Answer whether a Worker may go on (worker-api.md 6.8); a suspended attempt is resumed by the question."""
     if task is None:
         return MayRun(yes=False, reason="The task is unknown here, or its job has ended.")
-    if worker.status_requested is not None:
+    if worker.must_stop:
         return MayRun(yes=False, reason="The Worker is to change its status first.", status_wanted=True)
     if not _is_holder(worker, task, attempt):
         note_word(farm, worker, task, now)
         return MayRun(yes=False, reason=_why_not(worker, task))
-    _resume(farm, task)
+    if not task.is_reserved:
+        _resume(farm, task, now)
     task.touched_s = now.monotonic_s
     return MayRun(yes=True)
 
 
-def suspend(farm: Farm, worker: Worker) -> None:
+def suspend(farm: Farm, worker: Worker, now: Moment) -> None:
     """Let others have the task of a Worker that fell silent; until one takes it, the attempt can be resumed."""
+    give_back_reserved(farm, worker, now)
     task = worker.task
     if task is not None and task.status is TaskStatus.ACTIVE:
         task.activity = f"{worker.name} has gone silent; any other Worker may take over."
-        farm.move(task, TaskStatus.QUEUED)
+        queue(farm, task)
+        job_rules.look_at_end(farm, task.job, now)
 
 
 def release(farm: Farm, worker: Worker, now: Moment, reason: str, *, is_lost: bool = False) -> None:
     """End the attempt of a Worker that does not run its task any more; the task is queued, unless lost too often."""
+    give_back_reserved(farm, worker, now)
     task = worker.task
     if task is None:
         return
     task.activity = reason
     if is_lost:
-        _count_lost(farm, task, now)
+        failures.count_lost(farm, task, now)
     if not task.is_held:
         return  # it was lost once too often
     end_attempt(farm, task, now)
     if task.status is TaskStatus.ACTIVE:
-        farm.move(task, TaskStatus.QUEUED)
+        queue(farm, task)
     farm.task_changed(task)
     job_rules.look_at_end(farm, task.job, now)
 
 
-def fail(farm: Farm, task: Task, reason: str, now: Moment) -> None:
-    """End the attempt that holds a task as a failure of its Worker (jobs.md, "Failure of a task by a Worker")."""
-    worker = task.worker
-    assert worker is not None
-    task.failed_by.append(FailedAttempt(worker.id, reason[:MOST_TEXT]))
-    end_attempt(farm, task, now)
-    if len(task.failed_by) >= farm.policy.failed_attempts:
-        _fail_for_good(farm, task, now)
-        return
-    pauses = farm.policy.retry_pauses_s
-    task.retry_at_s = now.monotonic_s + pauses[min(len(task.failed_by), len(pauses)) - 1]
-    farm.wake_at(task.retry_at_s)
-    farm.move(task, TaskStatus.SOFT_FAILED)
-
-
 def record_frames(farm: Farm, task: Task, attempt: int, frames: Sequence[SavedFrame]) -> None:
     """Record frames that an attempt saved, also when it tells of them after it ended: they are whole all the same."""
+    if attempt <= task.fresh_after:
+        return  # a person has queued the task since: all of it is rendered again
     for frame in frames:
         if task.status is not TaskStatus.COMPLETED:
             task.saved_frames = task.saved_frames or set()
@@ -197,25 +204,15 @@ def heard_without_sign_on(farm: Farm, worker: Worker) -> None:
         farm.task_changed(task)
 
 
-def _best_for(farm: Farm, worker: Worker, now: Moment) -> Answer:
-    task_types = frozenset(worker.task_types)
-    while (task := farm.scheduler.first(task_types, lambda task: _fits(farm, worker, task, now))) is not None:
+def _best_for(farm: Farm, worker: Worker, now: Moment, most: int) -> Answer:
+    while (task := best_for(farm, worker, now)) is not None:
         if task.is_held:  # suspended: its Worker has been silent, and now it is given away
             _give_away(farm, task, now)
         if is_runnable(task):
-            return _hand_out(farm, worker, task, now)
+            handed = _hand_out(farm, worker, task, now)
+            ahead = [_reserve(farm, worker, other) for other in next_ahead(farm, worker, task, now, most - 1)]
+            return HandOut(task, handed.attempt, ahead) if ahead else handed
     return None
-
-
-def _fits(farm: Farm, worker: Worker, task: Task, now: Moment) -> bool:
-    if task.marks and task.marks.get(worker.id, 0.0) > now.monotonic_s:
-        return False
-    failed_it = {entry.worker for entry in task.failed_by}
-    if worker.id not in failed_it:
-        return True
-    if any(other.id not in failed_it for other in farm.awake_workers(task.type)):
-        return False
-    return task.retry_at_s <= now.monotonic_s
 
 
 def _hand_out(farm: Farm, worker: Worker, task: Task, now: Moment) -> HandOut:
@@ -224,48 +221,56 @@ def _hand_out(farm: Farm, worker: Worker, task: Task, now: Moment) -> HandOut:
         farm.attempt_ended(task)
     task.has_begun = is_again and task.has_begun and not worker.knows_attempts
     task.attempt += 1
-    task.worker, task.is_held, task.seq = worker, True, 0
     task.activity = f"Handed to {worker.name}"
-    task.touched_s, task.started_at, task.finished_at = now.monotonic_s, now.wall, None
+    _hold(farm, worker, task, now)
+    return HandOut(task, task.attempt)
+
+
+def _reserve(farm: Farm, worker: Worker, task: Task) -> HandOut:
+    """Let a Worker have a task ahead of time: it stays queued, and nobody else gets it."""
+    task.attempt += 1
+    task.worker, task.is_reserved, task.has_begun, task.seq = worker, True, False, 0
+    task.activity = f"Next at {worker.name}"
+    worker.reserved.append(task)
+    farm.task_changed(task)
+    return HandOut(task, task.attempt)
+
+
+def _begin_reserved(farm: Farm, worker: Worker, task: Task, now: Moment) -> None:
+    """Let a Worker hold a task that it had ahead of time; what it held before is over, since it runs one at a time."""
+    worker.reserved.remove(task)
+    task.is_reserved = False
+    others, worker.reserved = worker.reserved, []
+    release(farm, worker, now, "The Worker went on to its next task.")
+    worker.reserved = others
+    _hold(farm, worker, task, now)
+
+
+def _hold(farm: Farm, worker: Worker, task: Task, now: Moment) -> None:
+    task.worker, task.is_held, task.seq = worker, True, 0
+    task.touched_s = task.begun_s = task.output_s = now.monotonic_s
+    task.started_at, task.finished_at = now.wall, None
     set_steps(task, 0)
     worker.task, worker.has_signed_on_since = task, False
-    if task.job.status is JobStatus.QUEUED:
-        job_rules.begin(farm, task.job, now)
     if task.status is not TaskStatus.ACTIVE:
         farm.move(task, TaskStatus.ACTIVE)
+    job_rules.worked_on(farm, task.job, now)
     farm.task_changed(task)
-    farm.job_changed(task.job)
     farm.worker_changed(worker)
-    return HandOut(task, task.attempt)
 
 
 def _give_away(farm: Farm, task: Task, now: Moment) -> None:
     silent = task.worker
     assert silent is not None
-    _count_lost(farm, task, now)
+    failures.count_lost(farm, task, now)
     if task.is_held:
         end_attempt(farm, task, now)
         silent.lost_task = task
 
 
-def _count_lost(farm: Farm, task: Task, now: Moment) -> None:
-    task.lost += 1
-    farm.task_changed(task)
-    if task.lost < farm.policy.lost_attempts:
-        return
-    task.activity = f"Its Worker disappeared {task.lost} times."
-    end_attempt(farm, task, now)
-    _fail_for_good(farm, task, now)
-
-
-def _fail_for_good(farm: Farm, task: Task, now: Moment) -> None:
-    task.finished_at = now.wall
-    farm.move(task, TaskStatus.FAILED)
-    job_rules.task_failed(farm, task.job, now)
-
-
 def _is_holder(worker: Worker, task: Task, attempt: int | None) -> bool:
-    return task.is_held and task.worker is worker and attempt in (None, task.attempt)
+    holds = task.is_held or (task.is_reserved and attempt is not None)
+    return holds and task.worker is worker and attempt in (None, task.attempt)
 
 
 def _judge_late(farm: Farm, worker: Worker, task: Task, said: TaskUpdate, now: Moment) -> Verdict:
@@ -286,24 +291,26 @@ def _judge_before_begin(task: Task, said: TaskUpdate, now: Moment) -> Verdict:
     return Verdict.APPLIED if said.task_status is None else Verdict.STALE
 
 
-def _resume(farm: Farm, task: Task) -> None:
+def _resume(farm: Farm, task: Task, now: Moment) -> None:
     if task.is_suspended:
         farm.move(task, TaskStatus.ACTIVE)
+        job_rules.worked_on(farm, task.job, now)
 
 
 def _apply_status(farm: Farm, task: Task, said: TaskUpdate, now: Moment) -> None:
     task.result = said.result if said.result is not None else task.result
     if said.task_status is TaskStatus.ACTIVE:
-        task.has_begun = True
+        task.has_begun, task.begun_s = True, now.monotonic_s
     elif said.task_status is TaskStatus.COMPLETED:
         _complete(farm, task, now)
     elif said.task_status is TaskStatus.FAILED:
-        fail(farm, task, task.activity or "The Worker gave no reason.", now)
+        failures.fail(farm, task, task.activity or "The Worker gave no reason.", now)
 
 
 def _complete(farm: Farm, task: Task, now: Moment) -> None:
     set_steps(task, task.steps_total)
-    task.finished_at = now.wall
+    task.finished_at, task.is_pause_wanted = now.wall, False
+    note_duration(task, now.monotonic_s - task.begun_s)
     end_attempt(farm, task, now)
     farm.move(task, TaskStatus.COMPLETED)
     task.saved_frames = None  # nobody will ask what is missing

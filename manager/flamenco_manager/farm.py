@@ -5,16 +5,21 @@ functions changes the farm in one step. Whoever calls one then takes the ``Chang
 transaction, what the Server is to hear, and who waits for something that may have come.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from heapq import heappop, heappush
 from itertools import chain
 from math import ceil
 
 from flamenco_core.errors import NotFound
 from flamenco_core.statuses import TaskStatus, WorkerStatus
+from flamenco_core.wire.definitions import Needs
+from flamenco_core.wire.reports import WorkerState
 from flamenco_core.wire.worker_api import SavedFrame
-from flamenco_manager.model import Job, Policy, Task, Worker
+from flamenco_manager.fitting import can_take
+from flamenco_manager.limits import Limits
+from flamenco_manager.model import Job, Kind, Kinds, Policy, Task, Worker
 from flamenco_manager.scheduler import Scheduler
 from flamenco_manager.task_rules import set_status
 
@@ -31,14 +36,17 @@ class Changes:
 
     ``number`` rises with every step that changed anything; it is the ``rev`` of all that changed. ``touched_workers``
     have a reason to look again: their attempt ended, or they are asked to be something else. ``new_work`` is how many
-    waiting Workers could find a task now that did not before. ``is_urgent``: the Server wants to hear of it at once.
+    waiting Workers could find a task now that did not before. ``forgotten_frames``: tasks of which no saved frame
+    counts any more. ``is_urgent``: the Server wants to hear of it at once.
     """
 
     number: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
+    worker_states: list[WorkerState] = field(default_factory=list)
     frames: list[tuple[Task, int, SavedFrame]] = field(default_factory=list)
+    forgotten_frames: list[Task] = field(default_factory=list)
     ended_attempts: list[tuple[Task, int]] = field(default_factory=list)
     touched_workers: set[str] = field(default_factory=set)
     new_work: int = 0
@@ -57,13 +65,24 @@ class Farm:
         self.jobs: dict[str, Job] = {}
         self.tasks: dict[str, Task] = {}
         self.workers: dict[str, Worker] = {}
+        self.kinds = Kinds()
         self.scheduler = Scheduler()
+        self.limits = Limits()
+        self.waiting_for: dict[str, set[str]] = {}
+        """Jobs (by id) that others wait for, and those others."""
+        self.before_start: set[str] = set()
+        """Jobs (by id) whose start time has not come."""
         self.started_s = 0.0
         self.ticked_s = 0.0
         self._wake_times: list[int] = []
         self._wakes: dict[int, int] = {}
         self._number = changes_so_far
         self._changes = Changes()
+
+    @property
+    def number_of_next_change(self) -> int:
+        """The number that what changes now will carry."""
+        return self._number + 1
 
     def worker(self, worker_id: str) -> Worker:
         """Return one Worker. Raises NoSuchWorker."""
@@ -83,6 +102,22 @@ class Farm:
     def worker_changed(self, worker: Worker) -> None:
         """Note that a Worker must be stored and reported."""
         self._changes.workers[worker.id] = worker
+
+    def worker_state(self, worker: Worker, at: datetime, why: str) -> None:
+        """Note for its history what a Worker has become, or is asked to be; it must be stored and reported."""
+        status = worker.status or WorkerStatus.OFFLINE
+        self._changes.worker_states.append(WorkerState(worker.id, status, at, why))
+        self.worker_changed(worker)
+
+    def worker_fitness_changed(self, worker: Worker) -> None:
+        """Note that a Worker can take other kinds of tasks than before: its types, tags or hardware changed."""
+        worker.fitness = None
+        self.offer_work(workers=1)
+
+    def frames_forgotten(self, task: Task) -> None:
+        """Note that what was saved of a task so far does not count any more."""
+        task.saved_frames, task.fresh_after = None, task.attempt
+        self._changes.forgotten_frames.append(task)
 
     def frame_saved(self, task: Task, attempt: int, frame: SavedFrame) -> None:
         """Note that an attempt saved a frame."""
@@ -107,9 +142,30 @@ class Farm:
 
     def move(self, task: Task, status: TaskStatus) -> None:
         """Change a task's status; what became runnable by that is listed for hand-out."""
+        was = task.status
         self.list_runnable(set_status(task, status))
+        if (was is TaskStatus.ACTIVE) != (status is TaskStatus.ACTIVE):
+            change = self._occupied if status is TaskStatus.ACTIVE else self._vacated
+            change(task)
         self.task_changed(task)
         self.job_changed(task.job)
+
+    def kind_of(self, job: Job, task_type: str, own: Needs | None) -> Kind:
+        """Return the kind of a task of a job; ``own``: what it needs otherwise than its job."""
+        return self.kinds.of(task_type, job.needs if own is None else own.over(job.needs), job.project)
+
+    def change_kind(self, task: Task) -> None:
+        """Look again at what a task needs: that of its job has changed. It must not be listed."""
+        is_active = task.status is TaskStatus.ACTIVE
+        if is_active:
+            self.limits.give(task.kind)
+        task.kind = self.kind_of(task.job, task.type, task.needs)
+        if is_active:
+            self.limits.take(task.kind)
+
+    def occupied_at_start(self, task: Task) -> None:
+        """Count a task that was active when the farm was put together."""
+        self.limits.take(task.kind)
 
     def list_runnable(self, tasks: Iterable[Task]) -> None:
         """List tasks that became runnable."""
@@ -129,22 +185,47 @@ class Farm:
         while self._wake_times and self._wake_times[0] <= now_s:
             self._changes.new_work += self._wakes.pop(heappop(self._wake_times))
 
-    def awake_workers(self, task_type: str) -> Iterable[Worker]:
-        """Yield the Workers that are awake and take tasks of this type."""
+    def awake_workers(self, kind: Kind) -> Iterable[Worker]:
+        """Yield the Workers that are awake and can take tasks of this kind."""
         return (
             worker
             for worker in self.workers.values()
-            if worker.status is WorkerStatus.AWAKE and worker.is_approved and task_type in worker.task_types
+            if worker.status is WorkerStatus.AWAKE and worker.is_approved and can_take(worker, kind)
         )
+
+    def set_policy(self, policy: Policy, *, is_balanced: bool) -> None:
+        """Take over changed settings of the farm."""
+        self.policy = policy
+        self.scheduler.set_balanced(is_balanced)
+        self.offer_work(workers=len(self.workers))
+
+    def set_limits(self, capacity: Mapping[str, int], caps: Mapping[str, int]) -> None:
+        """Take over the farm's limits and its projects' caps."""
+        self.limits.set(capacity, caps)
+        self.offer_work(workers=len(self.workers))
 
     def forget(self, job: Job) -> None:
         """Let an ended job leave memory; call it once that it ended is on disk."""
         del self.jobs[job.id]
         for task in job.tasks:
             del self.tasks[task.id]
+        for needed in job.needs_jobs:
+            self.waiting_for.get(needed.id, set()).discard(job.id)
         for worker in self.workers.values():
             if worker.lost_task is not None and worker.lost_task.job is job:
                 worker.lost_task = None
+
+    def _occupied(self, task: Task) -> None:
+        self.limits.take(task.kind)
+        if self.scheduler.is_balanced:
+            self.scheduler.reorder(task.job)
+
+    def _vacated(self, task: Task) -> None:
+        self.limits.give(task.kind)
+        if self.scheduler.is_balanced:
+            self.scheduler.reorder(task.job)
+        if task.job.max_workers is not None or self.limits.is_counted(task.kind):
+            self.offer_work(workers=1)
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call, numbered; what changed carries the number as its ``rev``."""

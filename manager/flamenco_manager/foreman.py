@@ -8,17 +8,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.worker_api import MayKeepRunning, WorkerStateChange
-from flamenco_manager import attempts, job_rules, leases
+from flamenco_manager import attempts, job_rules, leases, worker_rules
 from flamenco_manager.attempts import Answer, HandOut
 from flamenco_manager.farm import Changes, Farm
-from flamenco_manager.model import Job, Moment, Task, Worker
-from flamenco_manager.stores.farm_store import Also
+from flamenco_manager.model import Moment, Worker
+from flamenco_manager.stores.farm_store import Also, StoredJob
 from flamenco_runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -34,6 +35,14 @@ class Store(Protocol):
         """Store what a step changed, and what ``also`` writes, in one transaction."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    """An ask that waits for work; ``most``: how many tasks its Worker would take."""
+
+    answer: asyncio.Future[tuple[Answer, _Commit]]
+    most: int
+
+
 class Foreman:
     """The farm, its store, and the requests that wait for it."""
 
@@ -42,7 +51,7 @@ class Foreman:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
-        self._parked: dict[str, asyncio.Future[tuple[Answer, _Commit]]] = {}
+        self._parked: dict[str, _Parked] = {}
         """Workers whose ask waits for work, the longest waiting first."""
         self._listeners: dict[str, set[asyncio.Future[None]]] = {}
         """Workers that wait for something to be said about them or their task."""
@@ -63,14 +72,14 @@ class Foreman:
         """
         await asyncio.shield(self._commit(also))
 
-    async def ask(self, worker: Worker, wait_s: float) -> Answer:
+    async def ask(self, worker: Worker, wait_s: float, most: int = 1) -> Answer:
         """Answer a Worker that asks for a task; waits up to ``wait_s`` while there is none. On disk when it returns."""
         self._end_parked(worker)
-        answer = attempts.ask(self.farm, worker, self.now())
+        answer = attempts.ask(self.farm, worker, self.now(), most)
         commit = self._commit()
         try:
             if answer is None and wait_s > 0:
-                answer, commit = await self._parked_answer(worker, commit, wait_s)
+                answer, commit = await self._parked_answer(worker, commit, wait_s, most)
             await asyncio.shield(commit)
         except asyncio.CancelledError:
             await self.take_back(answer)
@@ -161,18 +170,21 @@ class Foreman:
     def _ask_again(self, worker_id: str) -> bool:
         """Ask for a Worker that waits; tells whether it got an answer."""
         parked = self._parked.get(worker_id)
-        if parked is None or parked.done():
+        if parked is None or parked.answer.done():
             return False
-        answer = attempts.ask(self.farm, self.farm.worker(worker_id), self.now())
+        if worker_id not in self.farm.workers:  # people had it removed; it is told so when it asks again
+            parked.answer.set_result((None, _done()))
+            return False
+        answer = attempts.ask(self.farm, self.farm.worker(worker_id), self.now(), parked.most)
         if answer is None:
             return False
         del self._parked[worker_id]
-        parked.set_result((answer, self._commit()))
+        parked.answer.set_result((answer, self._commit()))
         return True
 
-    async def _parked_answer(self, worker: Worker, commit: _Commit, wait_s: float) -> tuple[Answer, _Commit]:
+    async def _parked_answer(self, worker: Worker, commit: _Commit, wait_s: float, most: int) -> tuple[Answer, _Commit]:
         parked: asyncio.Future[tuple[Answer, _Commit]] = asyncio.get_running_loop().create_future()
-        self._parked[worker.id] = parked
+        self._parked[worker.id] = _Parked(parked, most)
         try:
             await asyncio.wait({parked}, timeout=wait_s)
         except asyncio.CancelledError:
@@ -180,31 +192,39 @@ class Foreman:
                 await self.take_back(parked.result()[0])
             raise
         finally:
-            if self._parked.get(worker.id) is parked:
+            mine = self._parked.get(worker.id)
+            if mine is not None and mine.answer is parked:
                 del self._parked[worker.id]
         return parked.result() if parked.done() else (None, commit)
 
     def _end_parked(self, worker: Worker) -> None:
         """End an older ask of the same Worker with "no task": only the newest is meant."""
         older = self._parked.pop(worker.id, None)
-        if older is not None and not older.done():
-            older.set_result((None, _done()))
+        if older is not None and not older.answer.done():
+            older.answer.set_result((None, _done()))
 
 
-def restore(farm: Farm, unfinished: Sequence[tuple[Job, Sequence[Task]]], now: Moment) -> None:
+def restore(farm: Farm, unfinished: Sequence[StoredJob], now: Moment) -> None:
     """Put what the store kept back into the farm: running attempts go on, and everybody gets a lease of grace."""
-    for job, tasks in unfinished:
-        if job.status is JobStatus.UNDER_CONSTRUCTION:
-            farm.jobs[job.id] = job
-            continue
-        job_rules.resume(farm, job, tasks)
-        for task in tasks:
-            for moment_s in (task.retry_at_s, *(task.marks or {}).values()):
-                if moment_s > now.monotonic_s:
-                    farm.wake_at(moment_s)
-        job_rules.look_at_end(farm, job, now)
+    for stored in unfinished:
+        farm.jobs[stored.job.id] = stored.job
+    for stored in unfinished:
+        if stored.job.status is not JobStatus.UNDER_CONSTRUCTION:
+            put_back(farm, stored, now)
+    for stored in unfinished:
+        job_rules.look_at_end(farm, stored.job, now)
+    worker_rules.resume_schedules(farm, now)
     farm.started_s = now.monotonic_s
     leases.begin(farm, now)
+
+
+def put_back(farm: Farm, stored: StoredJob, now: Moment) -> None:
+    """Put a job that was stored, with its tasks, into the farm."""
+    job_rules.resume(farm, stored.job, stored.tasks, now, stored.others)
+    for task in stored.tasks:
+        for moment_s in (task.retry_at_s, *(task.marks or {}).values()):
+            if moment_s > now.monotonic_s:
+                farm.wake_at(moment_s)
 
 
 def _done() -> _Commit:

@@ -19,10 +19,12 @@ from flamenco_core.wire.manager_api import JobDefinition, JobFile, TaskDefinitio
 from flamenco_core.wire.schema import LARGEST_INTEGER
 from flamenco_manager import checkout, job_rules
 from flamenco_manager.blobs import Blobs
+from flamenco_manager.farm import Farm
 from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
-from flamenco_manager.model import Job, Moment, Task, Worker
+from flamenco_manager.model import Job, Moment, Task
 from flamenco_manager.stores.farm_store import Also
+from flamenco_manager.waiting import JobState
 from flamenco_runtime.http_client import pauses
 
 log = structlog.get_logger()
@@ -70,8 +72,11 @@ class Store(Protocol):
 class TaskStore(Protocol):
     """Where a job's tasks are read from, once they are all there."""
 
-    async def tasks_of(self, job: Job, workers: "dict[str, Worker]", now: Moment) -> list[Task]:
+    async def tasks_of(self, job: Job, farm: Farm, now: Moment) -> list[Task]:
         """Read all tasks of a job, in order."""
+
+    async def states_of(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Return how jobs stand that have left memory."""
 
 
 class Results(Protocol):
@@ -152,9 +157,10 @@ class Arrivals:
 
     async def _start(self, job: Job) -> None:
         farm = self._foreman.farm
-        tasks = [] if _is_over(job) else await self._tasks.tasks_of(job, farm.workers, self._foreman.now())
+        tasks = [] if _is_over(job) else await self._tasks.tasks_of(job, farm, self._foreman.now())
+        others = await self._tasks.states_of([needed.id for needed in job.needs_jobs])
         if not _is_over(job):
-            job_rules.start(farm, job, tasks, self._foreman.now())
+            job_rules.start(farm, job, tasks, self._foreman.now(), others)
             log.info("job ready", job=job.id, tasks=len(tasks))
         await self._foreman.settle(also=self._results.submission_result(job.id, "done"))
 
@@ -166,7 +172,7 @@ class Arrivals:
             await self._store.keep_definition(job, definition)
         if not _is_over(job):
             job_rules.define(self._foreman.farm, job, definition)
-            if definition.cancel_requested:
+            if definition.cancel_requested or definition.deleted:
                 job_rules.cancel(self._foreman.farm, job, self._foreman.now())
         await self._foreman.settle()
         return definition

@@ -1,13 +1,14 @@
-"""What happens to whole jobs: they come, begin, are cancelled, fail, end (jobs.md, "Statuses")."""
+"""What happens to whole jobs: they come, begin, are cancelled, fail, end (jobs.md, "Statuses"). Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from flamenco_core.errors import Conflict
 from flamenco_core.statuses import JobStatus, TaskStatus
-from flamenco_core.wire.manager_api import JobDefinition
+from flamenco_core.wire.definitions import JobDefinition
 from flamenco_manager.farm import Farm
 from flamenco_manager.holding import end_attempt
-from flamenco_manager.model import Job, Moment, Task
+from flamenco_manager.model import Job, Moment, NeededJob, Task
 from flamenco_manager.task_rules import (
     ended_as,
     has_failed_too_much,
@@ -15,6 +16,7 @@ from flamenco_manager.task_rules import (
     link,
     what_is_missing,
 )
+from flamenco_manager.waiting import JobState, begin_waiting, tell_waiting
 
 
 class JobEnded(Conflict):
@@ -30,9 +32,24 @@ def announce(farm: Farm, job: Job) -> None:
     farm.job_changed(job)
 
 
+def describe(job: Job, definition: JobDefinition) -> None:
+    """Take over what the Server says of a job; what people asked of it since wins."""
+    job.type, job.created, job.project = definition.type, definition.created, definition.project
+    job.priority = job.asked.get("priority", definition.priority)
+    job.needs = definition.needs
+    if "tag" in job.asked:
+        job.needs = replace(job.needs, tag=job.asked["tag"])
+    job.start_after, job.max_workers = definition.start_after, definition.max_workers
+    job.needs_jobs = [NeededJob(needed.job, needed.ended) for needed in definition.needs_jobs]
+    job.task_runtime_limit_s = definition.task_runtime_limit_s
+    job.task_silence_limit_s = definition.task_silence_limit_s
+
+
 def define(farm: Farm, job: Job, definition: JobDefinition) -> None:
-    """Take over what the Server says of a job; its tasks come later."""
-    job.priority, job.type, job.created = definition.priority, definition.type, definition.created
+    """Take over what the Server says of a job that is on its way; its tasks come later."""
+    describe(job, definition)
+    job.is_pause_wanted = job.is_pause_wanted or definition.start_paused or definition.pause_requested
+    job.is_deleted = job.is_deleted or definition.deleted
     farm.job_changed(job)
 
 
@@ -43,31 +60,51 @@ def say(farm: Farm, job: Job, activity: str) -> None:
         farm.job_changed(job)
 
 
-def start(farm: Farm, job: Job, tasks: Sequence[Task], now: Moment) -> None:
-    """Make a job runnable, now that all its tasks are stored and its files are laid out."""
-    resume(farm, job, tasks)
-    job.status, job.activity = JobStatus.QUEUED, ""
+def start(
+    farm: Farm, job: Job, tasks: Sequence[Task], now: Moment, others: Mapping[str, JobState] | None = None
+) -> None:
+    """Make a job runnable, now that all its tasks are stored and its files are laid out.
+
+    ``others`` are the jobs that it waits for and that left memory.
+    """
+    job.status, job.activity, job.is_whole = JobStatus.QUEUED, "", True
+    if job.is_pause_wanted:
+        job.status, job.is_pause_wanted = JobStatus.PAUSED, False
+        for task in tasks:
+            task.status = TaskStatus.PAUSED
+            farm.task_changed(task)
+    resume(farm, job, tasks, now, others)
     farm.job_changed(job)
     farm.hurry()
-    farm.list_runnable(task for task in tasks if is_runnable(task))
     look_at_end(farm, job, now)
 
 
-def resume(farm: Farm, job: Job, tasks: Sequence[Task]) -> None:
+def resume(
+    farm: Farm, job: Job, tasks: Sequence[Task], now: Moment, others: Mapping[str, JobState] | None = None
+) -> None:
     """Put a job and its tasks, with the statuses that they have, into the farm: at its start, or after a restart."""
     farm.jobs[job.id] = job
     link(job, tasks)
+    begin_waiting(farm, job, dict(others or {}), now)
     for task in tasks:
         farm.tasks[task.id] = task
+        if task.status is TaskStatus.ACTIVE:
+            farm.occupied_at_start(task)
     farm.list_runnable(task for task in tasks if is_runnable(task))
 
 
-def begin(farm: Farm, job: Job, now: Moment) -> None:
-    """Make a queued job active: its first task is handed out."""
-    job.status = JobStatus.ACTIVE
-    job.started_at = job.started_at or now.wall
+def worked_on(farm: Farm, job: Job, now: Moment) -> None:
+    """Look at a job one of whose tasks has become active: by a hand-out, or because its Worker came back."""
+    if job.started_at is None:
+        job.started_at = now.wall
+        farm.hurry()
+    if job.status is JobStatus.QUEUED:
+        job.status = JobStatus.ACTIVE
+        farm.hurry()
+    elif job.status is JobStatus.PAUSED:
+        job.status = JobStatus.PAUSE_REQUESTED
+        farm.hurry()
     farm.job_changed(job)
-    farm.hurry()
 
 
 def cancel(farm: Farm, job: Job, now: Moment) -> None:
@@ -77,10 +114,17 @@ def cancel(farm: Farm, job: Job, now: Moment) -> None:
     job.is_cancelled = True
     for task in job.tasks:
         if not task.status.is_ended:
-            _cancel_task(farm, task, now)
+            cancel_task(farm, task, now)
     if job.status is JobStatus.UNDER_CONSTRUCTION:
         _end_as(farm, job, JobStatus.CANCELED, now)
     look_at_end(farm, job, now)
+
+
+def cancel_task(farm: Farm, task: Task, now: Moment) -> None:
+    """Cancel a task that has not ended; look at its job afterwards."""
+    end_attempt(farm, task, now)
+    task.finished_at, task.is_pause_wanted = now.wall, False
+    farm.move(task, TaskStatus.CANCELED)
 
 
 def fail_before_start(farm: Farm, job: Job, reason: str, now: Moment) -> None:
@@ -98,7 +142,7 @@ def task_failed(farm: Farm, job: Job, now: Moment) -> None:
         if not task.status.is_ended:
             task.failed_with_job = True
             job.failed_with_job += 1
-            _cancel_task(farm, task, now)
+            cancel_task(farm, task, now)
     _end_as(farm, job, JobStatus.FAILED, now)
 
 
@@ -111,15 +155,12 @@ def look_at_end(farm: Farm, job: Job, now: Moment) -> None:
         _end_as(farm, job, end, now)
 
 
-def _cancel_task(farm: Farm, task: Task, now: Moment) -> None:
-    end_attempt(farm, task, now)
-    task.finished_at = now.wall
-    farm.move(task, TaskStatus.CANCELED)
-
-
 def _end_as(farm: Farm, job: Job, status: JobStatus, now: Moment) -> None:
-    job.status, job.finished_at = status, now.wall
+    job.status = status
+    job.finished_at = now.wall if status.is_ended else None
     job.activity = what_is_missing(job) if status is JobStatus.FAILED else ""
     farm.scheduler.drop(job)
     farm.job_changed(job)
     farm.hurry()
+    if status.is_ended:
+        tell_waiting(farm, job, now)

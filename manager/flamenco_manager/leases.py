@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
-from flamenco_manager import attempts, worker_rules
+from flamenco_manager import attempts, failures, waiting, worker_rules
 from flamenco_manager.farm import Farm
 from flamenco_manager.model import Moment, Worker
 
@@ -21,7 +21,8 @@ def begin(farm: Farm, now: Moment) -> None:
     for worker in farm.workers.values():
         worker.seen_s = now.monotonic_s
         if worker.task is not None:
-            worker.task.touched_s = now.monotonic_s
+            for task in (worker.task, *worker.reserved):
+                task.touched_s = task.begun_s = task.output_s = now.monotonic_s
 
 
 def tick(farm: Farm, now: Moment, present: AbstractSet[str] = frozenset()) -> None:
@@ -30,15 +31,17 @@ def tick(farm: Farm, now: Moment, present: AbstractSet[str] = frozenset()) -> No
         begin(farm, now)
     farm.ticked_s = now.monotonic_s
     farm.wake_due(now.monotonic_s)
-    for worker_id in present:
+    waiting.start_those_due(farm, now)
+    worker_rules.follow_schedules(farm, now)
+    for worker_id in present & farm.workers.keys():
         worker_rules.heard(farm, farm.worker(worker_id), now)
     if now.monotonic_s - farm.started_s < farm.policy.start_up_grace_s:
         return
     for worker in farm.workers.values():
         if worker.status in _IN_TOUCH and now.monotonic_s - worker.seen_s > _patience_s(farm, worker):
-            _lose_touch(farm, worker)
-        elif _is_task_untouched(farm, worker, now):
-            _fail_untouched(farm, worker, now)
+            _lose_touch(farm, worker, now)
+        elif (reason := _overdue(farm, worker, now)) is not None:
+            _fail_overdue(farm, worker, reason, now)
 
 
 def _patience_s(farm: Farm, worker: Worker) -> float:
@@ -47,26 +50,31 @@ def _patience_s(farm: Farm, worker: Worker) -> float:
     return farm.policy.worker_timeout_s if worker.task.has_begun else farm.policy.starting_worker_timeout_s
 
 
-def _lose_touch(farm: Farm, worker: Worker) -> None:
+def _lose_touch(farm: Farm, worker: Worker, now: Moment) -> None:
     worker.status_before_error, worker.status = worker.status, WorkerStatus.ERROR
-    attempts.suspend(farm, worker)
-    farm.worker_changed(worker)
+    attempts.suspend(farm, worker, now)
+    farm.worker_state(worker, now.wall, f"Not heard of for {now.monotonic_s - worker.seen_s:.0f} seconds.")
     farm.offer_work(workers=len(farm.workers))
 
 
-def _is_task_untouched(farm: Farm, worker: Worker, now: Moment) -> bool:
+def _overdue(farm: Farm, worker: Worker, now: Moment) -> str | None:
+    """Tell why the task of a Worker that is in touch has failed by taking too long, or None."""
     task = worker.task
-    return (
-        task is not None
-        and task.status is TaskStatus.ACTIVE
-        and now.monotonic_s - task.touched_s > farm.policy.task_timeout_s
-    )
+    if task is None or task.status is not TaskStatus.ACTIVE:
+        return None
+    if now.monotonic_s - task.touched_s > farm.policy.task_timeout_s:
+        return f"{worker.name} said nothing about this task for {farm.policy.task_timeout_s / 60:g} minutes."
+    job = task.job
+    if job.task_runtime_limit_s is not None and now.monotonic_s - task.begun_s > job.task_runtime_limit_s:
+        return f"It ran for longer than its job allows ({job.task_runtime_limit_s:g} s)."
+    if job.task_silence_limit_s is not None and now.monotonic_s - task.output_s > job.task_silence_limit_s:
+        return f"It was without output for longer than its job allows ({job.task_silence_limit_s:g} s)."
+    return None
 
 
-def _fail_untouched(farm: Farm, worker: Worker, now: Moment) -> None:
+def _fail_overdue(farm: Farm, worker: Worker, reason: str, now: Moment) -> None:
     task = worker.task
     assert task is not None
-    minutes = farm.policy.task_timeout_s / 60
-    task.activity = f"{worker.name} said nothing about this task for {minutes:g} minutes."
-    attempts.fail(farm, task, task.activity, now)
+    task.activity = reason
+    failures.fail(farm, task, reason, now)
     farm.task_changed(task)

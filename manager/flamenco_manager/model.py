@@ -3,12 +3,13 @@
 Everything here lives in memory while it can still change. A job that has ended leaves memory once that is on disk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
+from flamenco_core.wire.definitions import Needs
 from flamenco_core.wire.manager_api import FailedAttempt
 from flamenco_core.wire.worker_api import Hardware, Program
 
@@ -35,10 +36,61 @@ class Policy:
     lost_attempts: int = 3
     job_failed_tasks: int = 3
     job_failed_share: float = 0.1
+    block_after: int = 3
+    """So many failed tasks of one type in one job, by one Worker, may block it from that type in that job."""
     retry_pauses_s: Sequence[float] = (5.0, 30.0, 120.0)
     """How long the same Worker waits after its first, second, … failure of a task."""
     flamenco3_mark_s: float = 60.0
     """How long a Flamenco 3 Worker must be silent about a task that left it, before it can get that task again."""
+    ahead_s: float = 10.0
+    """So much work, by the time that earlier tasks of a job took, may be handed out ahead to one Worker."""
+
+
+NO_NEEDS = Needs()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """Tasks that the same Workers can take, and that count against the same limits of the farm.
+
+    Compared by identity: ``Kinds`` makes each of them once. ``gpu`` is a backend such as ``OPTIX``, or ``any``;
+    ``limits`` are names of the farm's limits, and how much of each a task holds while it is active.
+    """
+
+    type: str
+    tag: str | None = None
+    memory_bytes: int = 0
+    gpu: str | None = None
+    limits: tuple[tuple[str, int], ...] = ()
+    project: str = ""
+
+
+class Kinds:
+    """Every kind of task that was seen, each once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Kind] = {}
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._known.values())
+
+    def of(self, task_type: str, needs: Needs = NO_NEEDS, project: str = "") -> Kind:
+        """Return the one kind that has all this."""
+        limits = tuple(sorted((name, held) for name, held in (needs.limits or {}).items() if held))
+        what = (task_type, needs.tag or None, needs.memory_bytes or 0, needs.gpu or None, limits, project)
+        kind = self._known.get(what)
+        if kind is None:
+            kind = self._known[what] = Kind(*what)
+        return kind
+
+
+@dataclass(slots=True)
+class NeededJob:
+    """A job that another one waits for: until it is completed, or (``ended``) until it has ended, however."""
+
+    id: str
+    ended: bool
+    is_met: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +116,34 @@ class Job:
     steps_total: int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    project: str = ""
+    needs: Needs = NO_NEEDS
+    """What its tasks need where they do not say otherwise."""
+    start_after: datetime | None = None
+    max_workers: int | None = None
+    """At most so many of its tasks are active at a time."""
+    needs_jobs: Sequence[NeededJob] = ()
+    is_held_back: bool = False
+    """It is before its start time, or waits for another job: nothing of it is runnable yet."""
+    is_deleted: bool = False
+    is_whole: bool = False
+    """All its tasks and files have come."""
+    is_pause_wanted: bool = False
+    """A person paused it while it was under construction: it begins as paused."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What people changed of its definition: ``priority``, ``tag``."""
+    task_runtime_limit_s: float | None = None
+    task_silence_limit_s: float | None = None
+    blocked: set[tuple[str, str]] = field(default_factory=set)
+    """Workers (by id) and the type of this job's tasks that they get no more."""
+    failures: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """Indexes of the tasks on whose failure lists a Worker (by id) stands, per type of task."""
+    typical_s: dict[str, float] = field(default_factory=dict)
+    """How long its tasks take, per type: a mean in which recent ones weigh more."""
+    ready: dict[Kind, list[tuple[int, int, "Task"]]] = field(default_factory=dict)
+    """The scheduler's lists of its runnable tasks."""
+    order: tuple[int, int, float, int] = (0, 0, 0.0, 0)
+    """Where it stands in the scheduler's lists."""
     rev: int = 0
 
 
@@ -80,7 +160,7 @@ class Task:
     job: Job
     index: int
     name: str
-    type: str
+    kind: Kind
     priority: int
     steps_total: int
     frames: str | None = None
@@ -94,6 +174,8 @@ class Task:
     attempt: int = 0
     worker: "Worker | None" = None
     is_held: bool = False
+    is_reserved: bool = False
+    """``worker`` has it ahead of time (worker-api.md 15.6); nobody runs it yet."""
     has_begun: bool = False
     """The holder has said ``active`` itself."""
     seq: int = 0
@@ -106,15 +188,32 @@ class Task:
     marks: dict[str, float] | None = None
     """Flamenco 3 Workers that it left, and until when (monotonic) they cannot have it (worker-api.md, section 14)."""
     failed_with_job: bool = False
+    needs: Needs | None = None
+    """What it needs otherwise than its job."""
+    is_pause_wanted: bool = False
+    """A person paused it while it was active: should it come back, it is paused."""
+    requeued_by: int = 0
+    """The number of the change by which a person last queued it."""
+    fresh_after: int = 0
+    """What attempts up to this one saved counts no more: a person has queued the task since."""
     saved_frames: set[int] | None = None
     result: Mapping[str, Any] | None = None
     touched_s: float = 0.0
     """Monotonic: the last update or may-i-run of its holder."""
+    begun_s: float = 0.0
+    """Monotonic: when its attempt was handed out, or said ``active``."""
+    output_s: float = 0.0
+    """Monotonic: when its attempt last wrote to its log."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     is_listed: bool = False
     """It stands in the scheduler's list of its job."""
     rev: int = 0
+
+    @property
+    def type(self) -> str:
+        """What kind of program it runs: ``blender``, ``ffmpeg``, ``file-management``, ``misc``."""
+        return self.kind.type
 
     @property
     def is_suspended(self) -> bool:
@@ -132,12 +231,20 @@ class Worker:
     platform: str
     address: str
     task_types: Sequence[str]
+    tags: frozenset[str] = frozenset()
     software: str = ""
     status: WorkerStatus | None = None
     """None: it has never signed on."""
     status_before_error: WorkerStatus | None = None
     status_requested: WorkerStatus | None = None
+    is_lazy: bool = False
+    """What is requested can wait until it has finished its task."""
+    schedule: SleepSchedule | None = None
+    schedule_at: datetime | None = None
+    """When its sleep schedule next wants something else of it."""
     is_approved: bool = False
+    is_forgotten: bool = False
+    """People had it removed; whoever holds it still must not change it any more."""
     can_restart: bool = False
     node: str | None = None
     slot: int | None = None
@@ -145,6 +252,10 @@ class Worker:
     programs: Sequence[Program] = ()
     features: Sequence[str] = ()
     task: Task | None = None
+    reserved: list[Task] = field(default_factory=list)
+    """Tasks that it has ahead of time, in their order."""
+    fitness: dict[Kind, bool] | None = None
+    """Which kinds of tasks it can take, as far as that was asked; None: ask anew."""
     has_signed_on_since: bool = False
     """It has signed on since it was handed its task."""
     lost_task: Task | None = None
@@ -159,3 +270,8 @@ class Worker:
     def knows_attempts(self) -> bool:
         """It is one of ours, or speaks our extensions; else it is a Flamenco 3 Worker."""
         return "attempt" in self.features
+
+    @property
+    def must_stop(self) -> bool:
+        """What is requested of it cannot wait for its task."""
+        return self.status_requested is not None and not self.is_lazy

@@ -1,17 +1,21 @@
 """Which task comes first. Pure, and quick: O(log n) for each question, however many tasks wait.
 
-Jobs by priority, then by age; within a job, tasks by priority, then in their order (jobs.md, "Who gets which task").
-Lists are cleaned when they are read: what stands in one and is not runnable any more is dropped then.
+Jobs by priority, then by the farm's policy: by age (``fifo``), or those with fewest active Workers first
+(``balanced``); within a job, tasks by priority, then in their order (jobs.md, "Who gets which task"). Tasks are listed
+by kind, so that what a Worker cannot take, or a limit forbids, is passed over as a whole. Lists are cleaned when they
+are read: what stands in one and is not runnable any more is dropped then.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush, merge
 
-from flamenco_manager.model import Job, Task
+from flamenco_core.statuses import TaskStatus
+from flamenco_manager.model import Job, Kind, Task
 from flamenco_manager.task_rules import is_runnable
 
-_JobKey = tuple[int, float, int]
+_Order = tuple[int, int, float, int]
+_JobEntry = tuple[_Order, Job]
 _TaskEntry = tuple[int, int, Task]
 
 
@@ -19,46 +23,90 @@ class Scheduler:
     """The runnable tasks of a farm, in the order in which they are handed out."""
 
     def __init__(self) -> None:
-        self._ready: dict[tuple[int, str], list[_TaskEntry]] = {}
-        """Per job and task type: a heap of tasks."""
-        self._jobs: dict[str, list[tuple[_JobKey, Job]]] = {}
-        """Per task type: the jobs that have such tasks, sorted."""
+        self._is_balanced = False
+        self._jobs: dict[Kind, list[_JobEntry]] = {}
+        """Per kind of task: the jobs that list such tasks, sorted."""
+
+    @property
+    def is_balanced(self) -> bool:
+        """Among jobs of equal priority, those with fewest active Workers come first."""
+        return self._is_balanced
+
+    def set_balanced(self, is_balanced: bool) -> None:
+        """Change the policy; everything is sorted anew."""
+        if is_balanced != self._is_balanced:
+            self._is_balanced = is_balanced
+            for job in {job.key: job for jobs in self._jobs.values() for _, job in jobs}.values():
+                self.reorder(job)
 
     def add(self, task: Task) -> None:
         """List a task that has become runnable; once is enough, twice does no harm."""
         if task.is_listed:
             return
         task.is_listed = True
-        heap = self._ready.get((task.job.key, task.type))
+        job, kind = task.job, task.kind
+        heap = job.ready.get(kind)
         if heap is None:
-            heap = self._ready[task.job.key, task.type] = []
-            insort(self._jobs.setdefault(task.type, []), (_key_of(task.job), task.job), key=_first)
+            if not job.ready:
+                job.order = self._order_of(job)
+            heap = job.ready[kind] = []
+            insort(self._jobs.setdefault(kind, []), (job.order, job), key=_order)
         heappush(heap, (-task.priority, task.index, task))
 
     def drop(self, job: Job) -> None:
-        """Forget the tasks of a job, which has ended."""
-        for job_key, task_type in [key for key in self._ready if key[0] == job.key]:
-            self._unlist(job, task_type, self._ready[job_key, task_type])
+        """Forget the tasks of a job: none of them can be handed out now."""
+        for kind in list(job.ready):
+            self._unlist(job, kind)
 
-    def first(self, task_types: frozenset[str], fits: Callable[[Task], bool]) -> Task | None:
-        """Return the first runnable task of these types that fits, or None. It stays listed until it runs."""
-        for job in self._jobs_with(task_types):
-            found = [task for task_type in task_types if (task := self._first_of(job, task_type, fits)) is not None]
+    def reorder(self, job: Job) -> None:
+        """Put a job where it belongs now: its priority changed, or how many Workers it has."""
+        order = self._order_of(job)
+        if order == job.order:
+            return
+        for kind in job.ready:
+            jobs = self._jobs[kind]
+            del jobs[bisect_left(jobs, job.order, key=_order)]
+            insort(jobs, (order, job), key=_order)
+        job.order = order
+
+    def first(
+        self, fits_kind: Callable[[Kind], bool], fits_job: Callable[[Job], bool], fits: Callable[[Task], bool]
+    ) -> Task | None:
+        """Return the first runnable task that fits in every respect, or None. It stays listed until it runs."""
+        kinds = [kind for kind in self._jobs if fits_kind(kind)]
+        for job in self._jobs_with(kinds):
+            if not fits_job(job):
+                continue
+            found = [task for kind in kinds if (task := self._first_of(job, kind, fits)) is not None]
             if found:
                 return min(found, key=lambda task: (-task.priority, task.index))
         return None
 
-    def _jobs_with(self, task_types: frozenset[str]) -> Iterator[Job]:
-        """Yield, in order, the jobs that list tasks of these types, each once."""
-        lists = [list_ for task_type in task_types if (list_ := self._jobs.get(task_type))]
+    def next_of(self, job: Job, kind: Kind, fits: Callable[[Task], bool]) -> Task | None:
+        """Return the first runnable task of one job and kind that fits, or None."""
+        return self._first_of(job, kind, fits)
+
+    def ahead_of(self, task: Task) -> int:
+        """Count the listed tasks that come before one, as far as it competes with them: those of its kind. O(n)."""
+        count = 0
+        for _, job in self._jobs.get(task.kind, ()):
+            if job is task.job:
+                mine = (-task.priority, task.index)
+                return count + sum(entry[:2] < mine for entry in job.ready[task.kind] if is_runnable(entry[2]))
+            count += len(job.ready[task.kind])
+        return count
+
+    def _jobs_with(self, kinds: list[Kind]) -> Iterator[Job]:
+        """Yield, in order, the jobs that list tasks of these kinds, each once."""
+        lists = [_in_order(self._jobs[kind]) for kind in kinds]
         before: Job | None = None
-        for _, job in merge(*[_in_order(list_) for list_ in lists], key=_first):
+        for _, job in lists[0] if len(lists) == 1 else merge(*lists, key=_order):
             if job is not before:
                 yield job
             before = job
 
-    def _first_of(self, job: Job, task_type: str, fits: Callable[[Task], bool]) -> Task | None:
-        heap = self._ready.get((job.key, task_type))
+    def _first_of(self, job: Job, kind: Kind, fits: Callable[[Task], bool]) -> Task | None:
+        heap = job.ready.get(kind)
         if heap is None:
             return None
         skipped: list[_TaskEntry] = []
@@ -76,32 +124,38 @@ class Scheduler:
         for entry in skipped:
             heappush(heap, entry)
         if not heap:
-            self._unlist(job, task_type, heap)
+            self._unlist(job, kind)
         return found
 
-    def _unlist(self, job: Job, task_type: str, heap: list[_TaskEntry]) -> None:
-        for _, _, task in heap:
+    def _unlist(self, job: Job, kind: Kind) -> None:
+        for _, _, task in job.ready.pop(kind):
             task.is_listed = False
-        del self._ready[job.key, task_type]
-        jobs = self._jobs[task_type]
-        del jobs[bisect_left(jobs, _key_of(job), key=_first)]
+        jobs = self._jobs[kind]
+        del jobs[bisect_left(jobs, job.order, key=_order)]
+        if not jobs:
+            del self._jobs[kind]
+
+    def _order_of(self, job: Job) -> _Order:
+        active = job.counts.get(TaskStatus.ACTIVE, 0) if self._is_balanced else 0
+        return (-job.priority, active, job.created.timestamp() if job.created else 0.0, job.key)
 
 
-def _in_order(jobs: list[tuple[_JobKey, Job]]) -> Iterator[tuple[_JobKey, Job]]:
+def listed(job: Job) -> Iterable[Task]:
+    """Yield the tasks of a job that are listed for hand-out, in no order."""
+    return (entry[2] for heap in job.ready.values() for entry in heap)
+
+
+def _in_order(jobs: list[_JobEntry]) -> Iterator[_JobEntry]:
     """Yield the entries, although the list loses some of those already yielded while we look at their jobs."""
-    key: _JobKey | None = None
+    order: _Order | None = None
     while True:
-        at = 0 if key is None else bisect_left(jobs, key, key=_first)
-        at += at < len(jobs) and jobs[at][0] == key
+        at = 0 if order is None else bisect_left(jobs, order, key=_order)
+        at += at < len(jobs) and jobs[at][0] == order
         if at >= len(jobs):
             return
-        key = jobs[at][0]
+        order = jobs[at][0]
         yield jobs[at]
 
 
-def _first(entry: tuple[_JobKey, Job]) -> _JobKey:
+def _order(entry: _JobEntry) -> _Order:
     return entry[0]
-
-
-def _key_of(job: Job) -> _JobKey:
-    return (-job.priority, job.created.timestamp() if job.created else 0.0, job.key)

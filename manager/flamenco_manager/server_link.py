@@ -2,10 +2,10 @@
 
 import asyncio
 import platform
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -90,6 +90,7 @@ class ServerLink:
         orders: Orders,
         arrivals: Arrivals,
         uploads: Uploads,
+        follow_settings: Callable[[Mapping[str, Any]], Awaitable[None]],
         clock: Callable[[], datetime],
     ) -> None:
         self._server = server
@@ -98,6 +99,8 @@ class ServerLink:
         self._orders = orders
         self._arrivals = arrivals
         self._uploads = uploads
+        self._follow_settings = follow_settings
+        """Called with the farm's settings at each hello."""
         self._clock = clock
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -167,6 +170,7 @@ class ServerLink:
         await self._outbox.adopt_server(reply.feed)
         await self._outbox.acknowledged(reply.next_report - 1)
         self._server.know_feeds(state.feed, reply.feed)
+        await self._follow_settings(reply.settings)
         log.info("linked to the Server", manager=reply.manager, next_order=reply.next_order)
 
     async def _take_orders(self) -> None:

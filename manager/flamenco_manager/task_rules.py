@@ -13,14 +13,22 @@ _DEAD = frozenset({TaskStatus.FAILED, TaskStatus.CANCELED, TaskStatus.PAUSED})
 
 
 def is_runnable(task: Task) -> bool:
-    """Tell whether a Worker may have it as far as its job goes; start times, pauses and marks come on top."""
-    return task.status.is_waiting and task.open_dependencies == 0 and task.job.status.is_runnable
+    """Tell whether a Worker may have it as far as its job goes; limits, and what concerns one Worker, come on top."""
+    job = task.job
+    return (
+        task.status.is_waiting
+        and not task.open_dependencies
+        and not task.is_reserved
+        and job.status.is_runnable
+        and not job.is_held_back
+    )
 
 
 def link(job: Job, tasks: Sequence[Task]) -> None:
     """Give a job its tasks, in the order of their indexes, with their stored statuses, and count everything."""
     job.tasks = tasks
     job.counts, job.live, job.failed_with_job, job.steps_completed, job.steps_total = {}, 0, 0, 0, 0
+    job.failures = {}
     for task in tasks:
         for index in task.depends_on:
             dependency = tasks[index]
@@ -32,6 +40,8 @@ def link(job: Job, tasks: Sequence[Task]) -> None:
         job.failed_with_job += task.failed_with_job
         job.steps_completed += task.steps_completed
         job.steps_total += task.steps_total
+        for entry in task.failed_by:
+            job.failures.setdefault((entry.worker, task.type), set()).add(task.index)
 
 
 def set_status(task: Task, status: TaskStatus) -> list[Task]:

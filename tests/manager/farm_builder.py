@@ -1,11 +1,12 @@
 """Farms for tests of the pure rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flamenco_core.identifiers import task_id
-from flamenco_core.statuses import TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import JobDefinition
+from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
+from flamenco_core.wire.definitions import JobDefinition, Needs
 from flamenco_core.wire.worker_api import SavedFrame, TaskUpdate, WorkerSignOn
 from flamenco_manager import attempts, job_rules, leases, worker_rules
 from flamenco_manager.attempts import Answer, HandOut, Verdict
@@ -35,14 +36,19 @@ class Site:
         *,
         priority: int = 50,
         priorities: Sequence[int] | None = None,
+        needs: Needs | None = None,
+        asked: Mapping[str, object] | None = None,
         **task: object,
     ) -> Job:
-        """Add a job; for each task, the indexes that it waits for."""
+        """Add a job; for each task, the indexes that it waits for. ``asked`` are more members of its definition."""
         self.number += 1
         job = Job(id=f"00000000-0000-4000-8000-{self.number:012}", key=self.number)
         job_rules.announce(self.farm, job)
-        definition = JobDefinition(job.id, "shot", "test", priority, "admin", self.now.wall, len(waits_for))
+        more: dict[str, Any] = dict(asked or {})
+        count = len(waits_for)
+        definition = JobDefinition(job.id, "shot", "test", priority, "admin", self.now.wall, count, **more)
         job_rules.define(self.farm, job, definition)
+        task_type = str(task.pop("type", "misc"))
         tasks = [
             Task(
                 **{  # type: ignore[arg-type]
@@ -51,7 +57,8 @@ class Site:
                     "job": job,
                     "index": index,
                     "name": f"task-{index}",
-                    "type": "misc",
+                    "kind": self.farm.kind_of(job, task_type, needs),
+                    "needs": needs,
                     "priority": priorities[index] if priorities else 50,
                     "steps_total": 1,
                     "depends_on": indexes,
@@ -115,8 +122,9 @@ class Site:
         for job in self.farm.jobs.values():
             _check_job(self.farm, job)
         for worker in self.farm.workers.values():
-            held = [task for task in self.farm.tasks.values() if task.is_held and task.worker is worker]
-            assert held == ([worker.task] if worker.task else [])
+            mine = [task for task in self.farm.tasks.values() if task.worker is worker]
+            assert [task for task in mine if task.is_held] == ([worker.task] if worker.task else [])
+            assert {task.id for task in mine if task.is_reserved} == {task.id for task in worker.reserved}
 
 
 def a_saved_frame(number: int) -> SavedFrame:
@@ -142,7 +150,7 @@ def _check_job(farm: Farm, job: Job) -> None:
             assert not task.is_held
     assert job.live == sum(_lives(job, task) for task in job.tasks)
     end = ended_as(counts, live=job.live, failed_with_job=job.failed_with_job, cancelled=job.is_cancelled)
-    assert (end == job.status) if job.status.is_ended else (end is None)
+    assert end == (job.status if job.status.is_ended or job.status is JobStatus.PAUSED else None)
 
 
 def _lives(job: Job, task: Task) -> bool:

@@ -64,7 +64,7 @@ def test_a_failed_job_without_frames_names_its_tasks() -> None:
 
 
 def test_a_job_fails_when_three_tasks_and_a_tenth_of_them_failed() -> None:
-    site = Site(failed_attempts=1)
+    site = Site(failed_attempts=1, block_after=99)
     job, worker = site.job([()] * 30), site.worker()
     other = site.worker()
     held = site.takes(other)

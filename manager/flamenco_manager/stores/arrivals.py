@@ -18,7 +18,8 @@ SLICE_TASKS = 250
 CACHED_SLICES = 64
 
 _NEW_TASK = (
-    "INSERT INTO tasks (key, id, name, type, priority, steps_total, frames, depends_on) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO tasks (key, id, name, type, priority, steps_total, frames, depends_on, needs) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _DEFINITION = JobDefinitionSchema()
 _COMMAND = CommandSchema()

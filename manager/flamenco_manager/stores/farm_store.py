@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import apsw
 
+from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.worker_api import SavedFrame
 from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.stores import rows
+from flamenco_manager.waiting import JobState
 from flamenco_runtime.journal import Journal
 
 Also = Callable[[apsw.Connection], None]
@@ -20,15 +23,18 @@ LONGEST_WAIT_S = 120.0
 
 _SAVE_WORKER = (
     f"INSERT OR REPLACE INTO workers ({rows.WORKER_COLUMNS}, unreported) "  # noqa: S608 (constants)
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 )
+_SAVE_STATE = "INSERT INTO worker_states (worker, status, at, why) VALUES (?, ?, ?, ?)"
+STATES_KEPT = timedelta(days=30)
 _SAVE_JOB = """
 INSERT INTO jobs (id, key, status, activity, is_cancelled, is_deleted, facts, counts, steps_completed, steps_total,
                   started_at, finished_at, rev, unreported)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
 ON CONFLICT (key) DO UPDATE SET
     status = excluded.status, activity = excluded.activity, is_cancelled = excluded.is_cancelled,
-    is_deleted = excluded.is_deleted, facts = excluded.facts, counts = excluded.counts, steps_completed = excluded.steps_completed, steps_total = excluded.steps_total,
+    is_deleted = excluded.is_deleted, facts = excluded.facts, counts = excluded.counts,
+    steps_completed = excluded.steps_completed, steps_total = excluded.steps_total,
     started_at = excluded.started_at, finished_at = excluded.finished_at, rev = excluded.rev, unreported = 1
 """
 _SAVE_TASK = """
@@ -66,6 +72,15 @@ class PastAttempt:
     """No later attempt was handed out."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job with its tasks, as they were stored, and how the jobs stand that it waits for."""
+
+    job: Job
+    tasks: list[Task]
+    others: dict[str, JobState]
+
+
 class FarmStore:
     """Keeps the farm in SQLite. Reads see what is committed."""
 
@@ -81,16 +96,28 @@ class FarmStore:
         """Return the number of the last change that was stored."""
         return await self._journal.read(lambda connection: int(connection.execute("SELECT changes FROM link").get))
 
-    async def load(self, farm: Farm, now: Moment) -> list[tuple[Job, list[Task]]]:
+    async def load(self, farm: Farm, now: Moment) -> "list[StoredJob]":
         """Read Workers into the farm, and return its unfinished jobs with their tasks.
 
         A job whose tasks are not all here yet comes without any. Times of waiting go on from where they were.
         """
         return await self._journal.read(lambda connection: _load(connection, farm, now))
 
-    async def tasks_of(self, job: Job, workers: Mapping[str, Worker], now: Moment) -> list[Task]:
+    async def load_job(self, job_id: str, farm: Farm, now: Moment) -> "StoredJob | None":
+        """Read a job that has left memory, or return None if there is none."""
+        return await self._journal.read(lambda connection: _load_job(connection, job_id, farm, now))
+
+    async def tasks_of(self, job: Job, farm: Farm, now: Moment) -> list[Task]:
         """Read all tasks of a job, in order."""
-        return await self._journal.read(lambda connection: _tasks(connection, job, workers, now))
+        return await self._journal.read(lambda connection: _tasks(connection, job, farm, now))
+
+    async def job_of_task(self, task_id: str) -> str | None:
+        """Return the id of the job that a task belongs to, or None if there is no such task."""
+        return await self._journal.read(lambda connection: _job_of_task(connection, task_id))
+
+    async def states_of(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        """Return how jobs stand that have left memory; those that are gone are left out."""
+        return await self._journal.read(lambda connection: _states(connection, job_ids))
 
     async def frames_done(self, task: Task) -> list[SavedFrame]:
         """Return what attempts of a task have saved."""
@@ -109,16 +136,9 @@ class FarmStore:
 
     async def known_tasks(self, task_ids: Sequence[str]) -> set[str]:
         """Return those of these tasks that there are, also in jobs that have ended."""
-        query = "SELECT 1 FROM tasks WHERE id = ?"
-
-        def known(connection: apsw.Connection) -> set[str]:
-            return {
-                task_id
-                for task_id in set(task_ids)
-                if connection.execute(query, (rows.id_bytes(task_id),)).get is not None
-            }
-
-        return await self._journal.read(known)
+        return await self._journal.read(
+            lambda connection: {task_id for task_id in set(task_ids) if _job_of_task(connection, task_id) is not None}
+        )
 
     @staticmethod
     def late_frames(late: Sequence[tuple[PastAttempt, Sequence[SavedFrame]]]) -> Also:
@@ -126,16 +146,20 @@ class FarmStore:
 
         def work(connection: apsw.Connection) -> None:
             rev = connection.execute("SELECT changes FROM link").get
-            connection.executemany(
-                _SAVE_FRAME,
-                [rows.frame_row(past.task_key, past.attempt, frame, rev) for past, frames in late for frame in frames],
-            )
+            for past, frames in late:
+                fresh_after = connection.execute("SELECT fresh_after FROM tasks WHERE key = ?", (past.task_key,)).get
+                if past.attempt > fresh_after:  # else a person has queued the task since: all of it is rendered again
+                    connection.executemany(
+                        _SAVE_FRAME, [rows.frame_row(past.task_key, past.attempt, frame, rev) for frame in frames]
+                    )
 
         return work
 
 
 def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
     workers = [rows.worker_row(worker) for worker in changes.workers.values()]
+    states = [rows.worker_state_row(state) for state in changes.worker_states]
+    too_old = [((now.wall - STATES_KEPT).timestamp(),)] if states else []
     jobs = [rows.job_row(job) for job in changes.jobs.values()]
     tasks = [rows.task_row(task, now) for task in changes.tasks.values()]
     attempts = [
@@ -150,6 +174,8 @@ def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
     def work(connection: apsw.Connection) -> None:
         for statement, bindings in (
             (_SAVE_WORKER, workers),
+            (_SAVE_STATE, states),
+            ("DELETE FROM worker_states WHERE at < ?", too_old),
             (_SAVE_JOB, jobs),
             (_SAVE_TASK, tasks),
             (_SAVE_ATTEMPT, attempts),
@@ -167,29 +193,51 @@ def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
     return work
 
 
-def _load(connection: apsw.Connection, farm: Farm, now: Moment) -> list[tuple[Job, list[Task]]]:
-    workers: dict[str, Worker] = {}
+def _load(connection: apsw.Connection, farm: Farm, now: Moment) -> list[StoredJob]:
     lost: dict[int, Worker] = {}
-    for row in connection.execute(f"SELECT {rows.WORKER_COLUMNS} FROM workers"):  # noqa: S608 (constants)
+    query = f"SELECT {rows.WORKER_COLUMNS} FROM workers WHERE NOT is_forgotten"  # noqa: S608 (constants)
+    for row in connection.execute(query):
         worker = rows.worker_of(row, now)
-        workers[worker.id] = worker
+        farm.workers[worker.id] = worker
         if row[8] is not None:
             lost[row[8]] = worker
-    farm.workers.update(workers)
     query = f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE status NOT IN ('completed', 'failed', 'canceled')"  # noqa: S608
-    jobs = [rows.job_of(row) for row in connection.execute(query).fetchall()]
-    loaded = [(job, _tasks(connection, job, workers, now)) for job in jobs]
-    for _, tasks in loaded:
-        for task in tasks:
+    loaded = [_stored(connection, row, farm, now) for row in connection.execute(query).fetchall()]
+    for stored in loaded:
+        for task in stored.tasks:
             if task.key in lost:
                 lost[task.key].lost_task = task
     return loaded
 
 
-def _tasks(connection: apsw.Connection, job: Job, workers: Mapping[str, Worker], now: Moment) -> list[Task]:
+def _load_job(connection: apsw.Connection, job_id: str, farm: Farm, now: Moment) -> StoredJob | None:
+    query = f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = ?"  # noqa: S608 (constants)
+    found = connection.execute(query, (rows.id_bytes(job_id),)).fetchall()
+    return _stored(connection, found[0], farm, now) if found else None
+
+
+def _stored(connection: apsw.Connection, row: rows.Row, farm: Farm, now: Moment) -> StoredJob:
+    job = rows.job_of(row)
+    others = _states(connection, [needed.id for needed in job.needs_jobs])
+    return StoredJob(job, _tasks(connection, job, farm, now), others)
+
+
+def _states(connection: apsw.Connection, job_ids: Sequence[str]) -> dict[str, JobState]:
+    query = "SELECT status, is_deleted FROM jobs WHERE id = ?"
+    found = {job_id: connection.execute(query, (rows.id_bytes(job_id),)).fetchall() for job_id in job_ids}
+    return {job_id: JobState(JobStatus(row[0][0]), bool(row[0][1])) for job_id, row in found.items() if row}
+
+
+def _job_of_task(connection: apsw.Connection, task_id: str) -> str | None:
+    query = "SELECT jobs.id FROM tasks JOIN jobs ON jobs.key = tasks.key >> 20 WHERE tasks.id = ?"
+    found = connection.execute(query, (rows.id_bytes(task_id),)).get
+    return rows.id_text(found) if found is not None else None
+
+
+def _tasks(connection: apsw.Connection, job: Job, farm: Farm, now: Moment) -> list[Task]:
     keys = (rows.task_key(job.key, 0), rows.task_key(job.key + 1, 0))
     query = f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608
-    tasks = [rows.task_of(row, job, workers, now) for row in connection.execute(query, keys)]
+    tasks = [rows.task_of(row, job, farm, now) for row in connection.execute(query, keys)]
     for task in tasks:
         task.retry_at_s = min(task.retry_at_s, now.monotonic_s + LONGEST_WAIT_S)
         task.marks = {
@@ -197,6 +245,8 @@ def _tasks(connection: apsw.Connection, job: Job, workers: Mapping[str, Worker],
         } or None
         if task.is_held and task.worker is not None:
             task.worker.task = task
+        if task.is_reserved and task.worker is not None:
+            task.worker.reserved.append(task)
     saved = "SELECT task, frame FROM frames WHERE task >= ? AND task < ?"
     first = rows.task_key(job.key, 0)
     for key, frame in connection.execute(saved, keys):

@@ -1,7 +1,7 @@
 """What waits for the Server: results of orders, numbered reports, logs, thumbnails (manager-api.md)."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,6 +67,24 @@ class Outbox:
         """Note the feed of the Server's store."""
         await self._write("UPDATE link SET server_feed = ?", (rows.id_bytes(feed),))
 
+    async def farm_settings(self) -> Mapping[str, Any]:
+        """Return the farm's settings that the Server said last."""
+        query = "SELECT farm_settings FROM link"
+        document: Mapping[str, Any] = orjson.loads(
+            await self._journal.read(lambda connection: connection.execute(query).get)
+        )
+        return document
+
+    @staticmethod
+    def keep_farm_settings(document: Mapping[str, Any]) -> Also:
+        """Make the part of a transaction that keeps the farm's settings."""
+        body = orjson.dumps(document).decode()
+
+        def work(connection: apsw.Connection) -> None:
+            connection.execute("UPDATE link SET farm_settings = ?", (body,))
+
+        return work
+
     async def has_applied(self, order_id: str) -> bool:
         """Tell whether an order was applied before, under whatever number."""
         query = "SELECT 1 FROM orders WHERE id = ?"
@@ -89,10 +107,11 @@ class Outbox:
             applied.result,
             applied.why,
             applied.result is not None,
+            orjson.dumps(applied.answer) if applied.answer is not None else None,
         )
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)", bindings)
+            connection.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", bindings)
             connection.execute("UPDATE link SET last_order = ?, last_order_digest = ?", (order.order, digest))
 
         return work
@@ -198,6 +217,7 @@ class OrderNote:
     result: str | None
     why: str = ""
     job: str | None = None
+    answer: Mapping[str, Any] | None = None
 
 
 def prepare_link(connection: apsw.Connection, new_feed: str) -> None:

@@ -18,9 +18,10 @@ EPOCH = 1
 _HARDWARE = HardwareSchema()
 _PROGRAM = ProgramSchema()
 
-_ORDERS = "SELECT number, result, why FROM orders WHERE unreported = 1 LIMIT ?"
+_ORDERS = "SELECT number, result, why, answer FROM orders WHERE unreported = 1 LIMIT ?"
 _JOBS = """
-SELECT key, id, rev, status, activity, counts, steps_completed, steps_total, started_at, finished_at
+SELECT key, id, rev, status, activity, counts, steps_completed, steps_total, started_at, finished_at, facts,
+    is_deleted
 FROM jobs WHERE unreported = 1 LIMIT ?
 """
 _TASKS = """
@@ -36,9 +37,11 @@ FROM frames JOIN tasks ON tasks.key = frames.task JOIN jobs ON jobs.key = frames
 WHERE frames.unreported = 1 LIMIT ?
 """
 _WORKERS = """
-SELECT workers.id, workers.rev, profile, workers.status, is_approved, status_requested, tasks.id, last_seen
+SELECT workers.id, workers.rev, profile, workers.status, is_approved, status_requested, tasks.id, last_seen, is_lazy,
+    tags, schedule, is_forgotten
 FROM workers LEFT JOIN tasks ON tasks.key = current_task WHERE workers.unreported = 1 LIMIT ?
 """
+_WORKER_STATES = "SELECT number, worker, status, at, why FROM worker_states WHERE unreported = 1 ORDER BY number LIMIT ?"
 
 
 @dataclass
@@ -63,6 +66,7 @@ def gather(connection: apsw.Connection, most: int) -> Gathered:
         ("tasks", _TASKS, _task),
         ("frames", _FRAMES, _frame),
         ("workers", _WORKERS, _worker),
+        ("worker_states", _WORKER_STATES, _worker_state),
     ):
         pairs = [read(row) for row in connection.execute(query, (most,))]
         found.keys[kind] = [key for key, _ in pairs]
@@ -78,19 +82,22 @@ def mark_reported(connection: apsw.Connection, gathered: Gathered) -> None:
         ("tasks", "key = ? AND rev = ?"),
         ("frames", "task = ? AND frame = ? AND layer = ? AND rev = ?"),
         ("workers", "id = ? AND rev = ?"),
+        ("worker_states", "number = ?"),
     ):
         statement = f"UPDATE {kind} SET unreported = 0 WHERE {condition}"  # noqa: S608 (constants)
         if gathered.keys[kind]:
             connection.executemany(statement, gathered.keys[kind])
+    connection.execute("DELETE FROM workers WHERE is_forgotten AND unreported = 0")
 
 
 def _order(row: Sequence[Any]) -> tuple[tuple[Any, ...], OrderResult]:
-    number, result, why = row
-    return (number,), OrderResult(number, result, why)
+    number, result, why, answer = row
+    return (number,), OrderResult(number, result, why, orjson.loads(answer) if answer else None)
 
 
 def _job(row: Sequence[Any]) -> tuple[tuple[Any, ...], JobReport]:
-    key, job, rev, status, activity, counts, steps_completed, steps_total, started_at, finished_at = row
+    key, job, rev, status, activity, counts, steps_completed, steps_total, started_at, finished_at = row[:10]
+    facts, is_deleted = orjson.loads(row[10]), row[11]
     return (key, rev), JobReport(
         id=rows.id_text(job),
         rev=Rev(EPOCH, rev),
@@ -101,6 +108,10 @@ def _job(row: Sequence[Any]) -> tuple[tuple[Any, ...], JobReport]:
         steps_total=steps_total,
         started_at=rows.moment_of(started_at),
         finished_at=rows.moment_of(finished_at),
+        priority=facts.get("priority"),
+        tag=facts.get("tag"),
+        project=facts.get("project", ""),
+        deleted=bool(is_deleted),
     )
 
 
@@ -144,7 +155,8 @@ def _frame(row: Sequence[Any]) -> tuple[tuple[Any, ...], FrameReport]:
 
 
 def _worker(row: Sequence[Any]) -> tuple[tuple[Any, ...], WorkerReport]:
-    worker, rev, profile, status, is_approved, status_requested, current_task, last_seen = row
+    worker, rev, profile, status, is_approved, status_requested, current_task, last_seen = row[:8]
+    is_lazy, tags, schedule, is_forgotten = row[8:]
     said = orjson.loads(profile)
     return (worker, rev), WorkerReport(
         id=rows.id_text(worker),
@@ -163,4 +175,9 @@ def _worker(row: Sequence[Any]) -> tuple[tuple[Any, ...], WorkerReport]:
         slot=said["slot"],
         hardware=_HARDWARE.load(said["hardware"]) if said["hardware"] else None,
         programs=[_PROGRAM.load(program) for program in said["programs"]],
+        tags=orjson.loads(tags),
+        lazy=bool(is_lazy),
+        schedule=rows.schedule_of(schedule),
+        can_restart=said["can_restart"],
+        forgotten=bool(is_forgotten),
     )

@@ -5,15 +5,18 @@ Rows are made in the event loop, so that the writer thread never sees an object 
 
 import uuid
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import FailedAttempt, TaskDefinition
+from flamenco_core.wire.definitions import JobDefinitionSchema, Needs, TaskDefinition
+from flamenco_core.wire.reports import FailedAttempt
 from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema, SavedFrame
+from flamenco_manager.farm import Farm
+from flamenco_manager.job_rules import describe
 from flamenco_manager.model import Job, Moment, Task, Worker
 
 Row = tuple[Any, ...]
@@ -23,16 +26,19 @@ TASKS_PER_JOB = 1 << 20
 
 WORKER_COLUMNS = (
     "id, secret_sha256, profile, status, status_before_error, status_requested, is_approved, has_signed_on_since, "
-    "lost_task, current_task, last_seen, rev"
+    "lost_task, current_task, last_seen, rev, is_lazy, tags, schedule, schedule_at, is_forgotten"
 )
-JOB_COLUMNS = "key, id, definition, status, activity, is_cancelled, started_at, finished_at, rev"
+JOB_COLUMNS = "key, id, definition, status, activity, is_cancelled, is_deleted, facts, started_at, finished_at, rev"
 TASK_COLUMNS = (
     "key, id, name, type, priority, steps_total, frames, depends_on, status, attempt, worker, is_held, has_begun, seq, "
-    "activity, steps_completed, lost, failed_by, retry_at, marks, failed_with_job, result, started_at, finished_at, rev"
+    "activity, steps_completed, lost, failed_by, retry_at, marks, failed_with_job, result, started_at, finished_at, "
+    "rev, needs, is_reserved, is_pause_wanted, requeued_by, fresh_after"
 )
 
+_DEFINITION = JobDefinitionSchema()
 _HARDWARE = HardwareSchema()
 _PROGRAM = ProgramSchema()
+_SCHEDULE = SleepScheduleSchema()
 
 
 def id_bytes(text: str) -> bytes:
@@ -71,6 +77,7 @@ def new_task_row(job_key: int, task: TaskDefinition) -> Row:
         task.steps_total,
         task.frames,
         array("I", sorted(set(task.depends_on))).tobytes(),
+        _needs_row(task.needs),
     )
 
 
@@ -96,12 +103,17 @@ def task_row(task: Task, now: Moment) -> Row:
         _seconds(task.started_at),
         _seconds(task.finished_at),
         task.rev,
+        task.is_reserved,
+        task.is_pause_wanted,
+        task.requeued_by,
+        task.fresh_after,
         task.key,
     )
 
 
-def task_of(row: Row, job: Job, workers: Mapping[str, Worker], now: Moment) -> Task:
-    """Make a task of its row (TASK_COLUMNS). ``workers`` are by id."""
+def task_of(row: Row, job: Job, farm: Farm, now: Moment) -> Task:
+    """Make a task of its row (TASK_COLUMNS), for a farm that has its Workers already."""
+    needs = Needs(**orjson.loads(row[25])) if row[25] else None
     marks = {worker: _monotonic(until, now) for worker, until in orjson.loads(row[19]).items()} if row[19] else None
     return Task(
         key=row[0],
@@ -109,14 +121,15 @@ def task_of(row: Row, job: Job, workers: Mapping[str, Worker], now: Moment) -> T
         job=job,
         index=row[0] % TASKS_PER_JOB,
         name=row[2],
-        type=row[3],
+        kind=farm.kind_of(job, row[3], needs),
+        needs=needs,
         priority=row[4],
         steps_total=row[5],
         frames=row[6],
         depends_on=array("I", row[7]),
         status=TaskStatus(row[8]),
         attempt=row[9],
-        worker=workers[id_text(row[10])] if row[10] else None,
+        worker=farm.workers.get(id_text(row[10])) if row[10] else None,
         is_held=bool(row[11]),
         has_begun=bool(row[12]),
         seq=row[13],
@@ -129,9 +142,15 @@ def task_of(row: Row, job: Job, workers: Mapping[str, Worker], now: Moment) -> T
         failed_with_job=bool(row[20]),
         result=orjson.loads(row[21]) if row[21] else None,
         touched_s=now.monotonic_s,
+        begun_s=now.monotonic_s,
+        output_s=now.monotonic_s,
         started_at=moment_of(row[22]),
         finished_at=moment_of(row[23]),
         rev=row[24],
+        is_reserved=bool(row[26]),
+        is_pause_wanted=bool(row[27]),
+        requeued_by=row[28],
+        fresh_after=row[29],
     )
 
 
@@ -142,12 +161,24 @@ def failures_of(stored: bytes | None) -> list[FailedAttempt]:
 
 def job_row(job: Job) -> Row:
     """Make what changes of a job, its id first."""
+    facts = {
+        "priority": job.priority,
+        "tag": job.needs.tag,
+        "project": job.project,
+        "asked": job.asked,
+        "blocked": sorted(job.blocked),
+        "typical_s": job.typical_s,
+        "is_pause_wanted": job.is_pause_wanted,
+        "is_whole": job.is_whole,
+    }
     return (
         id_bytes(job.id),
         job.key,
         str(job.status),
         job.activity,
         job.is_cancelled,
+        job.is_deleted,
+        orjson.dumps({name: fact for name, fact in facts.items() if fact not in (None, "", False, {}, [])}),
         orjson.dumps({str(status): count for status, count in job.counts.items() if count}),
         job.steps_completed,
         job.steps_total,
@@ -160,7 +191,13 @@ def job_row(job: Job) -> Row:
 def job_of(row: Row) -> Job:
     """Make a job of its row (JOB_COLUMNS); its tasks are linked later."""
     job = Job(key=row[0], id=id_text(row[1]), status=JobStatus(row[3]), activity=row[4], is_cancelled=bool(row[5]))
-    job.started_at, job.finished_at, job.rev = moment_of(row[6]), moment_of(row[7]), row[8]
+    job.is_deleted, facts = bool(row[6]), orjson.loads(row[7])
+    job.asked, job.typical_s = facts.get("asked", {}), facts.get("typical_s", {})
+    job.blocked = {(worker, task_type) for worker, task_type in facts.get("blocked", ())}
+    job.is_pause_wanted, job.is_whole = facts.get("is_pause_wanted", False), facts.get("is_whole", False)
+    if row[2] is not None:
+        describe(job, _DEFINITION.load(orjson.loads(row[2])))
+    job.started_at, job.finished_at, job.rev = moment_of(row[8]), moment_of(row[9]), row[10]
     return job
 
 
@@ -192,6 +229,11 @@ def worker_row(worker: Worker) -> Row:
         worker.task.key if worker.task else None,
         _seconds(worker.last_seen),
         worker.rev,
+        worker.is_lazy,
+        orjson.dumps(sorted(worker.tags)),
+        orjson.dumps(_SCHEDULE.dump(worker.schedule)) if worker.schedule else None,
+        _seconds(worker.schedule_at),
+        worker.is_forgotten,
     )
 
 
@@ -212,7 +254,22 @@ def worker_of(row: Row, now: Moment) -> Worker:
         last_seen=moment_of(row[10]),
         seen_s=now.monotonic_s,
         rev=row[11],
+        is_lazy=bool(row[12]),
+        tags=frozenset(orjson.loads(row[13])),
+        schedule=schedule_of(row[14]),
+        schedule_at=moment_of(row[15]),
+        is_forgotten=bool(row[16]),
     )
+
+
+def schedule_of(stored: bytes | None) -> SleepSchedule | None:
+    """Read a stored sleep schedule."""
+    return None if stored is None else _SCHEDULE.load(orjson.loads(stored))
+
+
+def worker_state_row(state: WorkerState) -> Row:
+    """Make the row of what a Worker became."""
+    return (id_bytes(state.worker), str(state.status), state.at.timestamp(), state.why)
 
 
 def frame_row(task: int, attempt: int, frame: SavedFrame, rev: int) -> Row:
@@ -236,6 +293,11 @@ def frame_of(row: Sequence[Any]) -> SavedFrame:
     """Make a saved frame of (frame, layer, path, size_bytes, sha256, width, height, seconds)."""
     frame, layer, path, size_bytes, sha256, width, height, seconds = row
     return SavedFrame(frame, path, size_bytes, sha256.hex(), layer, width, height, seconds)
+
+
+def _needs_row(needs: Needs) -> bytes | None:
+    said = {name: value for name in Needs.__slots__ if (value := getattr(needs, name)) is not None}
+    return orjson.dumps(said) if said else None
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -9,7 +9,8 @@ CREATE TABLE link (
     last_order INTEGER NOT NULL DEFAULT 0,
     last_order_digest TEXT NOT NULL,
     next_report INTEGER NOT NULL DEFAULT 1,
-    last_report_digest TEXT NOT NULL
+    last_report_digest TEXT NOT NULL,
+    farm_settings TEXT NOT NULL DEFAULT '{}'     -- JSON: what the Server said last
 );
 
 CREATE TABLE workers (
@@ -25,8 +26,23 @@ CREATE TABLE workers (
     current_task INTEGER,
     last_seen REAL,
     rev INTEGER NOT NULL,
+    is_lazy INTEGER NOT NULL,
+    tags BLOB NOT NULL,                          -- JSON: names
+    schedule BLOB,                               -- JSON: when it sleeps
+    schedule_at REAL,                            -- when that next wants something else
+    is_forgotten INTEGER NOT NULL,               -- goes once that is in a report
     unreported INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What Workers became, or were asked to be: their history of 30 days.
+CREATE TABLE worker_states (
+    number INTEGER PRIMARY KEY,
+    worker BLOB NOT NULL,
+    status TEXT NOT NULL,
+    at REAL NOT NULL,
+    why TEXT NOT NULL,
+    unreported INTEGER NOT NULL DEFAULT 1
+);
 
 CREATE TABLE jobs (
     key INTEGER PRIMARY KEY,
@@ -35,6 +51,8 @@ CREATE TABLE jobs (
     status TEXT NOT NULL,
     activity TEXT NOT NULL,
     is_cancelled INTEGER NOT NULL DEFAULT 0,
+    is_deleted INTEGER NOT NULL DEFAULT 0,
+    facts BLOB NOT NULL DEFAULT '{}',            -- JSON: what people changed, who is blocked, how long tasks take
     counts BLOB NOT NULL,                        -- JSON: task status -> number
     steps_completed INTEGER NOT NULL DEFAULT 0,
     steps_total INTEGER NOT NULL DEFAULT 0,
@@ -53,10 +71,12 @@ CREATE TABLE tasks (
     steps_total INTEGER NOT NULL,
     frames TEXT,
     depends_on BLOB NOT NULL,                    -- indexes, 32 bits each
+    needs BLOB,                                  -- JSON: what it needs otherwise than its job
     status TEXT NOT NULL DEFAULT 'queued',
     attempt INTEGER NOT NULL DEFAULT 0,
     worker BLOB,
     is_held INTEGER NOT NULL DEFAULT 0,
+    is_reserved INTEGER NOT NULL DEFAULT 0,
     has_begun INTEGER NOT NULL DEFAULT 0,
     seq INTEGER NOT NULL DEFAULT 0,
     activity TEXT NOT NULL DEFAULT '',
@@ -66,6 +86,9 @@ CREATE TABLE tasks (
     retry_at REAL,
     marks BLOB,                                  -- JSON: worker -> until
     failed_with_job INTEGER NOT NULL DEFAULT 0,
+    is_pause_wanted INTEGER NOT NULL DEFAULT 0,
+    requeued_by INTEGER NOT NULL DEFAULT 0,      -- number of the change by which a person last queued it
+    fresh_after INTEGER NOT NULL DEFAULT 0,      -- what attempts up to this one saved counts no more
     result BLOB,                                 -- JSON
     started_at REAL,
     finished_at REAL,
@@ -114,7 +137,14 @@ CREATE TABLE orders (
     applied_at REAL NOT NULL,
     result TEXT,
     why TEXT NOT NULL DEFAULT '',
-    unreported INTEGER NOT NULL
+    unreported INTEGER NOT NULL,
+    answer BLOB                                  -- JSON, of orders that ask something
+);
+
+-- Erased jobs of which rows are left; they go in slices, so that nobody waits for that.
+CREATE TABLE erasing (
+    job INTEGER PRIMARY KEY,                     -- its key
+    id BLOB NOT NULL
 );
 
 CREATE TABLE reports (
@@ -136,6 +166,8 @@ CREATE TABLE preview_uploads (
 ) WITHOUT ROWID;
 
 CREATE INDEX workers_unreported ON workers (unreported) WHERE unreported = 1;
+CREATE INDEX worker_states_unreported ON worker_states (unreported) WHERE unreported = 1;
+CREATE INDEX worker_states_by_time ON worker_states (at);
 CREATE INDEX jobs_unreported ON jobs (unreported) WHERE unreported = 1;
 CREATE INDEX tasks_unreported ON tasks (unreported) WHERE unreported = 1;
 CREATE INDEX frames_unreported ON frames (unreported) WHERE unreported = 1;

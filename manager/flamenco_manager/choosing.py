@@ -1,0 +1,90 @@
+"""Which task a Worker gets, and why not another: the one place that decides, and that is asked to explain. Pure."""
+
+from enum import Enum
+
+from flamenco_core.statuses import TaskStatus
+from flamenco_manager.failures import is_blocked
+from flamenco_manager.farm import Farm
+from flamenco_manager.fitting import can_take
+from flamenco_manager.model import Job, Moment, Task, Worker
+
+RECENT_WEIGHT = 0.25
+"""How much the newest duration counts in the mean of a job's."""
+
+
+class Refusal(Enum):
+    """Why a Worker that could take a task does not get it now."""
+
+    BLOCKED = "blocked"
+    """It failed too many such tasks of the job."""
+    MARKED = "marked"
+    """A Flamenco 3 Worker that may still talk about an earlier run of the task."""
+    FAILED_IT = "failed it"
+    """It failed the task, and another Worker, awake, has not."""
+    WAITS = "waits"
+    """It failed the task, as did all others, and waits a while before it tries again."""
+
+
+def best_for(farm: Farm, worker: Worker, now: Moment) -> Task | None:
+    """Return the first task that a Worker may have now, or None."""
+    return farm.scheduler.first(
+        lambda kind: can_take(worker, kind) and farm.limits.used_up(kind) is None,
+        lambda job: not is_full(job),
+        lambda task: refusal(farm, worker, task, now) is None,
+    )
+
+
+def is_full(job: Job) -> bool:
+    """Tell whether as many Workers as a job may have are at work on it."""
+    return job.max_workers is not None and job.counts.get(TaskStatus.ACTIVE, 0) >= job.max_workers
+
+
+def refusal(farm: Farm, worker: Worker, task: Task, now: Moment) -> Refusal | None:
+    """Tell why a Worker that is awake and can take a task's kind does not get this one; None: it does."""
+    if is_blocked(worker, task):
+        return Refusal.BLOCKED
+    if task.marks and task.marks.get(worker.id, 0.0) > now.monotonic_s:
+        return Refusal.MARKED
+    if not task.failed_by:
+        return None
+    failed_it = {entry.worker for entry in task.failed_by}
+    if worker.id not in failed_it:
+        return None
+    for other in farm.awake_workers(task.kind):
+        if other.id not in failed_it and not is_blocked(other, task):
+            return Refusal.FAILED_IT
+    return Refusal.WAITS if task.retry_at_s > now.monotonic_s else None
+
+
+def next_ahead(farm: Farm, worker: Worker, first: Task, now: Moment, most: int) -> list[Task]:
+    """Choose tasks that a Worker may have ahead of time, after ``first``: short ones of the same job and kind.
+
+    So many that they make about ``ahead_s`` of work by what earlier ones took, and no more than its share: other
+    Workers that are awake shall find work too. None where something is counted (limits, caps, Workers per job).
+    """
+    job, kind = first.job, first.kind
+    typical_s = job.typical_s.get(kind.type)
+    if most < 1 or typical_s is None or job.max_workers is not None or farm.limits.is_counted(kind):
+        return []
+    share = len(job.ready.get(kind, ())) // max(1, sum(1 for _ in farm.awake_workers(kind)))
+    wanted = min(most, share, int(farm.policy.ahead_s / max(typical_s, 0.001)) - 1)
+    chosen: list[Task] = []
+    while len(chosen) < wanted:
+        found = farm.scheduler.next_of(job, kind, lambda task: _is_easy(farm, worker, task, now, chosen, first))
+        if found is None:
+            break
+        chosen.append(found)
+    return chosen
+
+
+def note_duration(task: Task, seconds: float) -> None:
+    """Remember how long a task took, as a measure for those that come."""
+    before = task.job.typical_s.get(task.type)
+    newest = max(0.0, seconds)
+    task.job.typical_s[task.type] = newest if before is None else before + RECENT_WEIGHT * (newest - before)
+
+
+def _is_easy(farm: Farm, worker: Worker, task: Task, now: Moment, chosen: list[Task], first: Task) -> bool:
+    if task is first or task in chosen or task.failed_by or task.lost or task.is_held:
+        return False
+    return refusal(farm, worker, task, now) is None
