@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from flamenco_core.wire.variables import PLATFORMS, Variables
+from flamenco_core.wire.variables import AUDIENCES, IMPLICIT, PLATFORMS, Variables
 from flamenco_core.wire.worker_api import Command
 from flamenco_manager import variables
 from flamenco_manager.variables import Listed, Lookup
@@ -22,8 +22,7 @@ class FarmVariables:
 
     def use(self, of_server: Variables) -> None:
         """Take over what the Server says, all of it. Raises BadVariables, and changes nothing then."""
-        implicit = variables.IMPLICIT
-        merged = {**self._predefined, **self._of_site, **of_server, implicit: self._predefined[implicit]}
+        merged = {**self._predefined, **self._of_site, **of_server, IMPLICIT: self._predefined[IMPLICIT]}
         variables.check_sizes(merged)
         self._current, self._lookups = merged, {}
 
@@ -37,7 +36,7 @@ class FarmVariables:
 
     def listed(self, audience: str, platform: str) -> Mapping[str, Listed]:
         """Return what the variables are for an audience (``workers``, ``users``) on a platform; {} for unknown ones."""
-        known = platform.lower() in PLATFORMS and audience in variables.AUDIENCES
+        known = platform.lower() in PLATFORMS and audience in AUDIENCES
         return variables.listed(self._current, audience, platform) if known else {}
 
     def _lookup(self, platform: str) -> Lookup:

@@ -15,7 +15,7 @@ import structlog
 
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.worker_api import MayKeepRunning, WorkerStateChange
-from flamenco_manager import attempts, job_rules, leases, worker_rules
+from flamenco_manager import asked_of_workers, attempts, job_rules, leases
 from flamenco_manager.attempts import Answer, HandOut
 from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.model import Moment, Worker
@@ -213,7 +213,7 @@ def restore(farm: Farm, unfinished: Sequence[StoredJob], now: Moment) -> None:
             put_back(farm, stored, now)
     for stored in unfinished:
         job_rules.look_at_end(farm, stored.job, now)
-    worker_rules.resume_schedules(farm, now)
+    asked_of_workers.resume_schedules(farm, now)
     farm.started_s = now.monotonic_s
     leases.begin(farm, now)
 

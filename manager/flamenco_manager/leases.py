@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
-from flamenco_manager import attempts, failures, waiting, worker_rules
+from flamenco_manager import asked_of_workers, failures, waiting, worker_rules
 from flamenco_manager.farm import Farm
 from flamenco_manager.model import Moment, Worker
 
@@ -32,14 +32,14 @@ def tick(farm: Farm, now: Moment, present: AbstractSet[str] = frozenset()) -> No
     farm.ticked_s = now.monotonic_s
     farm.wake_due(now.monotonic_s)
     waiting.start_those_due(farm, now)
-    worker_rules.follow_schedules(farm, now)
+    asked_of_workers.follow_schedules(farm, now)
     for worker_id in present & farm.workers.keys():
         worker_rules.heard(farm, farm.worker(worker_id), now)
     if now.monotonic_s - farm.started_s < farm.policy.start_up_grace_s:
         return
     for worker in farm.workers.values():
         if worker.status in _IN_TOUCH and now.monotonic_s - worker.seen_s > _patience_s(farm, worker):
-            _lose_touch(farm, worker, now)
+            worker_rules.lose_touch(farm, worker, now)
         elif (reason := _overdue(farm, worker, now)) is not None:
             _fail_overdue(farm, worker, reason, now)
 
@@ -48,13 +48,6 @@ def _patience_s(farm: Farm, worker: Worker) -> float:
     if worker.task is None:
         return farm.policy.idle_worker_timeout_s
     return farm.policy.worker_timeout_s if worker.task.has_begun else farm.policy.starting_worker_timeout_s
-
-
-def _lose_touch(farm: Farm, worker: Worker, now: Moment) -> None:
-    worker.status_before_error, worker.status = worker.status, WorkerStatus.ERROR
-    attempts.suspend(farm, worker, now)
-    farm.worker_state(worker, now.wall, f"Not heard of for {now.monotonic_s - worker.seen_s:.0f} seconds.")
-    farm.offer_work(workers=len(farm.workers))
 
 
 def _overdue(farm: Farm, worker: Worker, now: Moment) -> str | None:

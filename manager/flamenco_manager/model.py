@@ -10,7 +10,7 @@ from typing import Any
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire.definitions import Needs
-from flamenco_core.wire.manager_api import FailedAttempt
+from flamenco_core.wire.manager_api import FailedAttempt, SleepSchedule
 from flamenco_core.wire.worker_api import Hardware, Program
 
 

@@ -8,7 +8,7 @@ from flamenco_core.errors import BadInput, NotFound
 from flamenco_core.identifiers import is_uuid
 from flamenco_core.statuses import WorkerStatus
 from flamenco_core.wire.manager_api import Order
-from flamenco_manager import asked_of_jobs, failures, job_rules, worker_rules
+from flamenco_manager import asked_of_jobs, asked_of_workers, failures, job_rules
 from flamenco_manager.asked_of_jobs import JobDeleted, NotReadyYet
 from flamenco_manager.farm import Farm
 from flamenco_manager.farm_settings import FarmSettingsKeeper
@@ -120,11 +120,11 @@ class OrderActs:
             "task.requeue": self._requeue_task,
             "task.log": self._send_log,
             "task.why": self._why,
-            "worker.approve": self._on_worker(lambda farm, worker, now, _: worker_rules.approve(farm, worker, now)),
+            "worker.approve": self._on_worker(lambda farm, worker, now, _: asked_of_workers.approve(farm, worker, now)),
             "worker.status": self._on_worker(_request_status),
             "worker.tags": self._on_worker(_set_tags),
             "worker.schedule": self._on_worker(_set_schedule),
-            "worker.forget": self._on_worker(lambda farm, worker, now, _: worker_rules.forget(farm, worker, now)),
+            "worker.forget": self._on_worker(lambda farm, worker, now, _: asked_of_workers.forget(farm, worker, now)),
             "worker.unblock": self._unblock,
             "tag.put": self._put_tag,
             "tag.delete": self._delete_tag,
@@ -268,11 +268,11 @@ class OrderActs:
         return DONE
 
     async def _put_tag(self, order: Order) -> Outcome:
-        worker_rules.check_tag(_text(order, "name"))
+        asked_of_workers.check_tag(_text(order, "name"))
         return DONE
 
     async def _delete_tag(self, order: Order) -> Outcome:
-        worker_rules.delete_tag(self._farm, _text(order, "name"))
+        asked_of_workers.delete_tag(self._farm, _text(order, "name"))
         return DONE
 
     async def _change_settings(self, order: Order) -> Outcome:
@@ -284,15 +284,18 @@ def _request_status(farm: Farm, worker: Worker, now: Moment, details: Mapping[st
         status = WorkerStatus(details.get("status"))
     except ValueError:
         raise BadOrder(f"A Worker cannot be asked to be {details.get('status')!r}.") from None
-    worker_rules.request_status(farm, worker, status, now, lazy=bool(details.get("lazy", False)))
+    lazy = details.get("lazy", False)
+    if not isinstance(lazy, bool):
+        raise BadOrder(f"lazy is true or false, not {lazy!r}.")
+    asked_of_workers.request_status(farm, worker, status, now, lazy=lazy)
 
 
 def _set_tags(farm: Farm, worker: Worker, _: Moment, details: Mapping[str, Any]) -> None:
-    worker_rules.set_tags(farm, worker, details.get("tags") or ())
+    asked_of_workers.set_tags(farm, worker, details.get("tags"))
 
 
 def _set_schedule(farm: Farm, worker: Worker, now: Moment, details: Mapping[str, Any]) -> None:
-    worker_rules.set_schedule(farm, worker, details.get("schedule"), now)
+    asked_of_workers.set_schedule(farm, worker, details.get("schedule"), now)
 
 
 def _text(order: Order, key: str) -> str:

@@ -8,7 +8,15 @@ import apsw
 import orjson
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import FrameReport, JobReport, OrderResult, Rev, TaskReport, WorkerReport
+from flamenco_core.wire.manager_api import (
+    FrameReport,
+    JobReport,
+    OrderResult,
+    Rev,
+    TaskReport,
+    WorkerReport,
+    WorkerState,
+)
 from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema
 from flamenco_manager.stores import rows
 
@@ -41,7 +49,9 @@ SELECT workers.id, workers.rev, profile, workers.status, is_approved, status_req
     tags, schedule, is_forgotten
 FROM workers LEFT JOIN tasks ON tasks.key = current_task WHERE workers.unreported = 1 LIMIT ?
 """
-_WORKER_STATES = "SELECT number, worker, status, at, why FROM worker_states WHERE unreported = 1 ORDER BY number LIMIT ?"
+_WORKER_STATES = """
+SELECT number, worker, status, at, why FROM worker_states WHERE unreported = 1 ORDER BY number LIMIT ?
+"""
 
 
 @dataclass
@@ -87,7 +97,7 @@ def mark_reported(connection: apsw.Connection, gathered: Gathered) -> None:
         statement = f"UPDATE {kind} SET unreported = 0 WHERE {condition}"  # noqa: S608 (constants)
         if gathered.keys[kind]:
             connection.executemany(statement, gathered.keys[kind])
-    connection.execute("DELETE FROM workers WHERE is_forgotten AND unreported = 0")
+    connection.execute("DELETE FROM workers WHERE is_forgotten = 1 AND unreported = 0")
 
 
 def _order(row: Sequence[Any]) -> tuple[tuple[Any, ...], OrderResult]:
@@ -152,6 +162,13 @@ def _frame(row: Sequence[Any]) -> tuple[tuple[Any, ...], FrameReport]:
         height=height,
         seconds=seconds,
     )
+
+
+def _worker_state(row: Sequence[Any]) -> tuple[tuple[Any, ...], WorkerState]:
+    number, worker, status, at, why = row
+    moment = rows.moment_of(at)
+    assert moment is not None
+    return (number,), WorkerState(rows.id_text(worker), WorkerStatus(status), moment, why)
 
 
 def _worker(row: Sequence[Any]) -> tuple[tuple[Any, ...], WorkerReport]:

@@ -13,7 +13,7 @@ import orjson
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire.definitions import JobDefinitionSchema, Needs, TaskDefinition
-from flamenco_core.wire.reports import FailedAttempt
+from flamenco_core.wire.reports import FailedAttempt, SleepSchedule, SleepScheduleSchema, WorkerState
 from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema, SavedFrame
 from flamenco_manager.farm import Farm
 from flamenco_manager.job_rules import describe

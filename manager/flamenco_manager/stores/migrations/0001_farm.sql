@@ -166,6 +166,7 @@ CREATE TABLE preview_uploads (
 ) WITHOUT ROWID;
 
 CREATE INDEX workers_unreported ON workers (unreported) WHERE unreported = 1;
+CREATE INDEX workers_forgotten ON workers (is_forgotten) WHERE is_forgotten = 1;
 CREATE INDEX worker_states_unreported ON worker_states (unreported) WHERE unreported = 1;
 CREATE INDEX worker_states_by_time ON worker_states (at);
 CREATE INDEX jobs_unreported ON jobs (unreported) WHERE unreported = 1;
