@@ -54,6 +54,8 @@ from flamenco_runtime.service import listening
 
 log = structlog.get_logger()
 
+FOREMAN = web.AppKey("foreman", Foreman)
+"""Where an app keeps its foreman."""
 LARGEST_BODY_BYTES = 32 * 1024 * 1024
 """aiohttp's own limit, above those of the routes."""
 
@@ -165,6 +167,7 @@ def _assembled(
         previews=PreviewIntake(outbox, previews, uploads),
     )
     app = web.Application(middlewares=[problems, worker_errors], client_max_size=LARGEST_BODY_BYTES)
+    app[FOREMAN] = foreman
     app.add_routes([*reading_routes(settings.name), *worker_routes(use)])
     return app, link
 

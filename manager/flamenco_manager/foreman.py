@@ -124,12 +124,16 @@ class Foreman:
             async with self.listening(worker) as bell:
                 await asyncio.wait({bell}, timeout=left_s)
 
+    async def tick(self) -> None:
+        """Look at the leases, start times and sleep schedules; call it every second."""
+        leases.tick(self.farm, self.now(), self._parked.keys() | self._listeners.keys())
+        await self.settle()
+
     async def tick_for_ever(self) -> None:
-        """Look at the leases every second."""
+        """Call ``tick`` every second."""
         while True:
             await asyncio.sleep(leases.TICK_S)
-            leases.tick(self.farm, self.now(), self._parked.keys() | self._listeners.keys())
-            await self.settle()
+            await self.tick()
 
     def _commit(self, also: Also | None = None) -> _Commit:
         changes = self.farm.take_changes()

@@ -13,7 +13,9 @@ import aiohttp
 import orjson
 from fake_server import TOKEN, FakeServer
 
-from flamenco_manager.app import build_app
+from flamenco_manager import leases
+from flamenco_manager.app import FOREMAN, build_app
+from flamenco_manager.foreman import Foreman
 from flamenco_manager.settings import Settings
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
@@ -56,6 +58,14 @@ class World:
     server: FakeServer
     session: aiohttp.ClientSession
     time: TestTime
+    foreman: Foreman
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass, as the Manager notices it."""
+        end = self.time.passed_s + seconds
+        while self.time.passed_s < end:
+            self.time.passed_s = min(self.time.passed_s + leases.TICK_S + leases.LATE_S, end)
+            await self.foreman.tick()
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
         async with self.session.request(method, self.url + path, **options) as response:
@@ -142,7 +152,7 @@ async def manager_world(data: Path, server: FakeServer, **settings: Any) -> Asyn
         listening(app, Address("127.0.0.1", 0)) as address,
         aiohttp.ClientSession() as session,
     ):
-        yield World(address.url, server, session, time)
+        yield World(address.url, server, session, time, app[FOREMAN])
 
 
 def a_task(**changes: Any) -> dict[str, Any]:
