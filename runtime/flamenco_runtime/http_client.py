@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import io
 import os
 import random
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ from flamenco_core.errors import (
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=90)
 """No limit on a whole transfer, but on silence: longer than the longest long poll."""
+LARGE_BYTES = 1024 * 1024
+"""Larger bodies are sent in pieces, so that the event loop is not held up."""
 
 
 class Unreachable(Unavailable):
@@ -88,6 +91,8 @@ async def exchange(
     if document is not None:
         data = orjson.dumps(document)
         headers = {**(headers or {}), "Content-Type": "application/json"}
+    if isinstance(data, bytes) and len(data) > LARGE_BYTES:
+        data = io.BytesIO(data)
     try:
         async with session.request(method, url, headers=headers, data=data, allow_redirects=False) as response:
             return Reply(response.status, await response.read(), response.headers)

@@ -40,10 +40,18 @@ class FakeManager:
     tasks: deque[Document] = field(default_factory=deque)
     handed_out: list[str] = field(default_factory=list)
     updates: list[Document] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    """How many updates came in each batch."""
+    takes_batches: bool = True
+    lose_answers: int = 0
+    """The connections of so many calls are cut after what they asked was done."""
+    spoiled: set[int] = field(default_factory=set)
+    """Updates with such a ``seq`` are refused, and batches that hold one."""
     previews: dict[int, bytes] = field(default_factory=dict)
     wanted_status: str | None = None
     stopped: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
     url: str = ""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -59,6 +67,7 @@ class FakeManager:
                 web.get(root + "state", self._state),
                 web.post(root + "state-changed", self._state_changed),
                 web.post(root + "task", self._task),
+                web.post(root + "updates", self._batch),
                 web.post(root + "task/{id}", self._update),
                 web.get(root + "task/{id}/may-i-run", self._may_i_run),
                 web.post(root + "task/{id}/output-produced", self._preview),
@@ -150,6 +159,9 @@ class FakeManager:
                 return web.json_response({"message": "unknown worker"}, status=403)
         response: web.StreamResponse = await handler(request)
         await self.notify()
+        if self.lose_answers and request.transport is not None:
+            self.lose_answers -= 1
+            request.transport.abort()
         return response
 
     async def _register(self, request: web.Request) -> web.Response:
@@ -163,7 +175,8 @@ class FakeManager:
 
     async def _sign_on(self, request: web.Request) -> web.Response:
         self.sign_ons.append(await request.json())
-        more = {"features": ["attempt", "wait", "frames"]} if self.extended else {}
+        batch = ["batch"] if self.takes_batches else []
+        more = {"features": ["attempt", "wait", "frames", *batch]} if self.extended else {}
         return web.json_response({"status_requested": self.first_status, **more})
 
     async def _sign_off(self, request: web.Request) -> web.Response:
@@ -200,8 +213,39 @@ class FakeManager:
             return web.json_response({"code": 503, "message": "busy"}, status=503)
         if task_id in self.refused:
             return web.json_response({"code": 409, "message": "given to another Worker"}, status=409)
-        self.updates.append({"task": task_id, **orjson.loads(await request.read())})
+        if task_id in self.unknown:
+            return web.json_response({"code": 404, "message": "no such task"}, status=404)
+        update = {"task": task_id, **orjson.loads(await request.read())}
+        if update.get("seq") in self.spoiled:
+            return web.json_response({"code": 400, "message": "seq: spoiled"}, status=400)
+        self.updates.append(update)
         return web.Response(status=204)
+
+    async def _batch(self, request: web.Request) -> web.Response:
+        if not (self.extended and self.takes_batches):
+            return web.json_response({"code": 404, "message": "Not Found"}, status=404)
+        if self.takes_no_updates:
+            self.turned_away += 1
+            return web.json_response({"code": 503, "message": "busy"}, status=503)
+        updates = orjson.loads(await request.read())["updates"]
+        if any(update["seq"] in self.spoiled for update in updates):
+            return web.json_response({"code": 400, "message": "updates.0.seq: spoiled"}, status=400)
+        self.batches.append(len(updates))
+        return web.json_response({"results": [self._take(update) for update in updates]})
+
+    def _take(self, update: Document) -> Document:
+        """Judge one update of a batch: what came before is a repeat."""
+        key = [update[name] for name in ("task", "attempt", "seq")]
+        if update["task"] in self.unknown:
+            result = "unknown"
+        elif update["task"] in self.refused:
+            result = "stale"
+        elif key in [[one.get(name) for name in ("task", "attempt", "seq")] for one in self.of(update["task"])]:
+            result = "repeated"
+        else:
+            result = "applied"
+            self.updates.append(update)
+        return {"task": update["task"], "seq": update["seq"], "result": result}
 
     async def _may_i_run(self, request: web.Request) -> web.Response:
         task_id = request.match_info["id"]

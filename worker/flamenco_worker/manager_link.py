@@ -3,7 +3,7 @@
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,11 +11,15 @@ from urllib.parse import urlencode
 import aiohttp
 
 from flamenco_core import VERSION
+from flamenco_core.errors import BadInput
 from flamenco_core.statuses import WorkerStatus
 from flamenco_core.wire.schema import WireSchema
 from flamenco_core.wire.worker_api import (
     AssignedTask,
     AssignedTaskSchema,
+    BatchAnswer,
+    BatchAnswerSchema,
+    BatchResult,
     MayKeepRunning,
     MayKeepRunningSchema,
     RegisteredWorker,
@@ -126,6 +130,14 @@ class ManagerLink:
     async def send_update(self, task_id: str, body: bytes) -> None:
         """Send what happened to a task, as the JSON that was kept of it."""
         await self._call("POST", f"task/{task_id}", data=body, headers={"Content-Type": "application/json"})
+
+    async def send_batch(self, updates: Sequence[Mapping[str, Any]]) -> list[BatchResult]:
+        """Send updates of several attempts; returns what became of each. Raises BadInput when that cannot be read."""
+        reply = await self._call("POST", "updates", {"updates": updates})
+        answer: BatchAnswer = _read(BatchAnswerSchema(), reply)
+        if len(answer.results) != len(updates):
+            raise BadInput(f"The Manager answered {len(answer.results)} of {len(updates)} updates.")
+        return [one.result for one in answer.results]
 
     async def send_preview(self, task_id: str, frame: int, layer: str, jpeg: bytes) -> None:
         """Send a small picture of a frame."""

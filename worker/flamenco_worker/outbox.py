@@ -6,13 +6,16 @@ SQLite runs in a thread of its own; a render node installs no database driver, s
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 from pathlib import Path
 from typing import TypeVar
+
+from flamenco_core.wire.schema import rfc3339
 
 T = TypeVar("T")
 
@@ -21,7 +24,8 @@ MOST_DEAD_LETTERS = 1_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS item (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, attempt INTEGER, body BLOB NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, attempt INTEGER, body BLOB NOT NULL,
+    added_at TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS dead_letter (
     id INTEGER PRIMARY KEY, task TEXT NOT NULL, attempt INTEGER, body BLOB NOT NULL, reason TEXT NOT NULL,
@@ -32,12 +36,16 @@ CREATE TABLE IF NOT EXISTS dead_letter (
 
 @dataclass(frozen=True)
 class OutboxItem:
-    """One update: ``body`` is the JSON to send for ``task``. ``attempt`` is None for a Flamenco 3 Manager."""
+    """One update: ``body`` is the JSON to send for ``task``. ``attempt`` is None for a Flamenco 3 Manager.
+
+    ``added_at`` is in UTC, as RFC 3339 writes it.
+    """
 
     id: int
     task: str
     attempt: int | None
     body: bytes
+    added_at: str
 
 
 class Outbox:
@@ -47,40 +55,53 @@ class Outbox:
         self._connection = connection
         self._thread = thread
 
-    async def add(self, task: str, attempt: int | None, body: bytes) -> None:
+    async def add(self, task: str, attempt: int | None, body: bytes, now: datetime) -> None:
         """Append an update; when this returns, it survives the end of the process."""
+        values = (task, attempt, body, rfc3339(now))
         await self._run(
             lambda sqlite: sqlite.execute(
-                "INSERT INTO item (task, attempt, body) VALUES (?, ?, ?)", (task, attempt, body)
+                "INSERT INTO item (task, attempt, body, added_at) VALUES (?, ?, ?, ?)", values
             )
         )
 
-    async def head(self) -> OutboxItem | None:
-        """Return the oldest update."""
-        row = await self._run(
-            lambda sqlite: sqlite.execute("SELECT id, task, attempt, body FROM item ORDER BY id LIMIT 1").fetchone()
-        )
-        return OutboxItem(*row) if row else None
+    async def oldest(self, most: int = 1, most_bytes: int = 0) -> list[OutboxItem]:
+        """Return the oldest updates, in order: at most so many and so large, but one if there is any."""
+        query = "SELECT id, task, attempt, body, added_at FROM item ORDER BY id LIMIT ?"
+        rows = await self._run(lambda sqlite: sqlite.execute(query, (most,)).fetchall())
+        items: list[OutboxItem] = []
+        for item in starmap(OutboxItem, rows):
+            most_bytes -= len(item.body)
+            if items and most_bytes < 0:
+                break
+            items.append(item)
+        return items
 
-    async def remove(self, item: OutboxItem) -> None:
-        """Forget an update that was acknowledged."""
-        await self._run(lambda sqlite: sqlite.execute("DELETE FROM item WHERE id = ?", (item.id,)))
+    async def remove(self, items: Sequence[OutboxItem]) -> None:
+        """Forget updates that were acknowledged."""
+        ids = [(item.id,) for item in items]
+        await self._run(lambda sqlite: sqlite.executemany("DELETE FROM item WHERE id = ?", ids))
 
-    async def bury(self, item: OutboxItem, reason: str, now: datetime) -> None:
-        """Move an update that was refused, and all others of its attempt, to the dead letters."""
+    async def bury(self, items: Sequence[OutboxItem], reason: str, now: datetime) -> None:
+        """Move updates that were refused to the dead letters."""
+        ids = [(item.id,) for item in items]
+        refused = [(reason, now.isoformat(), item.id) for item in items]
 
         def move(sqlite: sqlite3.Connection) -> None:
-            sqlite.execute(
-                "INSERT INTO dead_letter SELECT id, task, attempt, body, ?, ? FROM item"
-                " WHERE task = ? AND attempt IS ?",
-                (reason, now.isoformat(), item.task, item.attempt),
+            sqlite.executemany(
+                "INSERT INTO dead_letter SELECT id, task, attempt, body, ?, ? FROM item WHERE id = ?", refused
             )
-            sqlite.execute("DELETE FROM item WHERE task = ? AND attempt IS ?", (item.task, item.attempt))
+            sqlite.executemany("DELETE FROM item WHERE id = ?", ids)
             sqlite.execute(
                 "DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?", (MOST_DEAD_LETTERS,)
             )
 
         await self._run(move)
+
+    async def of_attempt(self, item: OutboxItem) -> list[OutboxItem]:
+        """Return all updates of the attempt that one is about, in order."""
+        query = "SELECT id, task, attempt, body, added_at FROM item WHERE task = ? AND attempt IS ? ORDER BY id"
+        rows = await self._run(lambda sqlite: sqlite.execute(query, (item.task, item.attempt)).fetchall())
+        return list(starmap(OutboxItem, rows))
 
     async def dead_letters(self) -> list[tuple[str, str]]:
         """Return task and reason of each refused update, oldest first."""

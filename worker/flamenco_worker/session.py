@@ -68,8 +68,10 @@ class Session:
     async def _sign_on(self) -> WorkerStatus:
         change = await self._join()
         self._is_signed_on = True
-        self._wait_s = self._timing.wait_s if "wait" in (change.features or ()) else None
+        features = change.features or ()
+        self._wait_s = self._timing.wait_s if "wait" in features else None
         self._runner.wait_s = self._wait_s
+        self._sender.takes_batches = "batch" in features
         self._sender.resume()
         log.info("signed on", status=str(change.status_requested), manager_waits=self._wait_s is not None)
         return change.status_requested
