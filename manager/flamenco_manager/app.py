@@ -4,8 +4,9 @@ import asyncio
 import platform
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from flamenco_manager import foreman as foremen
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.blobs import Blobs
 from flamenco_manager.erasing import Erasing
-from flamenco_manager.farm import Farm
+from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.farm_settings import FarmSettingsKeeper
 from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
@@ -29,6 +30,8 @@ from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
 from flamenco_manager.http.worker_errors import worker_errors
 from flamenco_manager.job_arrival import Arrivals
 from flamenco_manager.link_file import token_for
+from flamenco_manager.log_extent import MIB, LogLimits
+from flamenco_manager.media_keeping import MediaKeeper
 from flamenco_manager.order_acts import OrderActs
 from flamenco_manager.orders import Orders
 from flamenco_manager.preview_intake import PreviewIntake
@@ -40,6 +43,7 @@ from flamenco_manager.settings import Settings
 from flamenco_manager.stores.arrivals import SLICE_TASKS, ArrivalStore
 from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.stores.farm_store import FarmStore
+from flamenco_manager.stores.media import MediaStore
 from flamenco_manager.stores.outbox import Outbox, prepare_link
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import TaskUpdates
@@ -58,6 +62,8 @@ FOREMAN = web.AppKey("foreman", Foreman)
 """Where an app keeps its foreman."""
 LARGEST_BODY_BYTES = 32 * 1024 * 1024
 """aiohttp's own limit, above those of the routes."""
+SPOOL = "incoming-previews"
+"""Folder of images that wait to be made small."""
 
 
 async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -84,13 +90,14 @@ async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], flo
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     journal = await Journal.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
-    logs = TaskLogs(settings.data / "task-logs")
+    logs = TaskLogs(settings.data / "task-logs", LogLimits(settings.most_log_mib * MIB))
     try:
         async with (
             aiohttp.ClientSession(timeout=TIMEOUT) as session,
             asyncio.TaskGroup() as group,
         ):
             server = ServerClient(session, settings.server, token)
+            await asyncio.to_thread(shutil.rmtree, settings.data / SPOOL, ignore_errors=True)  # of an earlier run
             foreman = await _opened_farm(settings, FarmStore(journal), clock, monotonic)
             variables = FarmVariables(settings.variables or {}, str(settings.data / "jobs"), platform.system().lower())
             keeper = FarmSettingsKeeper(
@@ -98,18 +105,16 @@ async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], flo
             )
             await keeper.restore()
             erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
-            app, link = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing)
-            loops = [
-                group.create_task(loop)
-                for loop in (foreman.tick_for_ever(), link.run(), erasing.run(), _raise_when_failed(failed))
-            ]
+            app, runs = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing)
+            runs += [foreman.tick_for_ever(), logs.sync_for_ever(), erasing.run(), _raise_when_failed(failed)]
+            loops = [group.create_task(run) for run in runs]
             yield app
             for loop in loops:
                 loop.cancel()
     except BaseExceptionGroup as errors:  # whoever runs us is told what went wrong, not how our loops are grouped
         raise errors.exceptions[0] from errors
     finally:
-        logs.close()
+        await asyncio.to_thread(logs.close)
         await journal.close()
 
 
@@ -142,8 +147,10 @@ def _assembled(
     keeper: FarmSettingsKeeper,
     variables: FarmVariables,
     erasing: Erasing,
-) -> tuple[web.Application, ServerLink]:
+) -> tuple[web.Application, list[Coroutine[Any, Any, None]]]:
+    """Put together the HTTP side, and what runs beside it."""
     store, arrivals_store, outbox = FarmStore(journal), ArrivalStore(journal), Outbox(journal)
+    media = MediaStore(journal)
     previews, jobs_folder = Previews(settings.data / "previews"), settings.data / "jobs"
     uploads = Uploads(outbox, logs, previews)
     blobs = Blobs(settings.data / "blobs")
@@ -158,18 +165,32 @@ def _assembled(
     link = ServerLink(
         server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall
     )
-    foreman.on_change = link.note
+    intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL)
+    tidying = MediaKeeper(
+        logs,
+        previews,
+        media,
+        foreman.farm.jobs.keys,
+        keep_logs=timedelta(days=settings.keep_logs_days),
+        keep_previews=timedelta(days=settings.keep_previews_days),
+    )
+
+    def note(changes: Changes) -> None:
+        link.note(changes)
+        tidying.note(changes)
+
+    foreman.on_change = note
     use = WorkerUseCases(
         foreman=foreman,
         gate=Gate(foreman, registration_token=settings.registration_token, approves_all=settings.approve == "all"),
         assignments=Assignments(arrivals_store, store, variables, settings.policy),
         updates=TaskUpdates(foreman, store, logs, uploads),
-        previews=PreviewIntake(outbox, previews, uploads),
+        previews=intake,
     )
     app = web.Application(middlewares=[problems, worker_errors], client_max_size=LARGEST_BODY_BYTES)
     app[FOREMAN] = foreman
     app.add_routes([*reading_routes(settings.name), *worker_routes(use)])
-    return app, link
+    return app, [link.run(), intake.run(), tidying.run(lambda: foreman.now().wall)]
 
 
 def _prepare(connection: apsw.Connection) -> None:

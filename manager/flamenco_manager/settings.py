@@ -13,6 +13,9 @@ from flamenco_manager.variables import read_variables
 from flamenco_runtime.settings import Address, setting
 
 APPROVALS = ("token", "all")
+LARGEST_LOG_MIB = 64
+"""What the Server takes (quality.md 2.5)."""
+MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Settings:
     lost_attempts: int = setting(3, "attempts whose Worker disappeared until a task is failed")
     job_failed_tasks: int = setting(3, "a job fails when so many of its tasks failed ...")
     job_failed_percent: float = setting(10.0, "... and at least so many percent of them")
+    most_log_mib: int = setting(64, "MiB that the log of one attempt may have; of a longer one the middle is cut out")
+    keep_logs_days: float = setting(90.0, "days until the logs of a job that has ended are removed")
+    keep_previews_days: float = setting(90.0, "days until the previews of a job that has ended are removed")
     variables: Variables | None = setting(
         None,
         "what {name} stands for in commands: a table per name, with is_twoway and values; each value may name a "
@@ -44,6 +50,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant. Raises BadInput."""
+        if not 2 <= self.most_log_mib <= LARGEST_LOG_MIB:
+            raise BadInput(f"most_log_mib cannot be {self.most_log_mib}: write 2 to {LARGEST_LOG_MIB}.")
+        for key in ("keep_logs_days", "keep_previews_days"):
+            if not 0 < getattr(self, key) <= MOST_DAYS:
+                raise BadInput(f"{key} cannot be {getattr(self, key):g}: write a number of days up to {MOST_DAYS}.")
         if self.approve not in APPROVALS:
             raise BadInput(f"approve cannot be {self.approve!r}: write one of {', '.join(APPROVALS)}.")
         if not self.server.startswith(("http://", "https://")):

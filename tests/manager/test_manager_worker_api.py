@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from fake_server import FakeServer
+from images import an_image
 from manager_world import TASK_TYPES, World, a_frame, a_frame_task, a_task, manager_world
 
 from flamenco_core.identifiers import new_id
 
-JPEG = b"\xff\xd8\xff\xe0" + b"x" * 100
+JPEG = an_image("jpeg", 32, 18)
 
 
 @pytest.fixture

@@ -30,14 +30,14 @@ from flamenco_manager.foreman import Foreman
 from flamenco_manager.http.batches import batch_answer, read_batch
 from flamenco_manager.http.worker_sign_in import bearer_token, is_this_machine, peer_address, sign_in
 from flamenco_manager.model import Worker
-from flamenco_manager.preview_intake import PreviewIntake
+from flamenco_manager.preview_intake import NoTaskOfPreview, PreviewIntake
 from flamenco_manager.registration import Gate
 from flamenco_manager.task_updates import TaskUpdates
-from flamenco_runtime.json_body import MIB, json_reply, read_json, read_limited
+from flamenco_runtime.json_body import MIB, json_reply, read_json
 
 LONGEST_WAIT_S = 60
 UPDATE_LIMIT_BYTES = 8 * MIB
-PREVIEW_LIMIT_BYTES = 25 * MIB
+PIECE_BYTES = 64 * 1024
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})", re.IGNORECASE)
 _REGISTRATION = WorkerRegistrationSchema()
@@ -215,9 +215,11 @@ def _may_i_run(use: WorkerUseCases) -> SignedIn:
 def _output_produced(use: WorkerUseCases) -> SignedIn:
     async def output_produced(request: web.Request, _: Worker) -> web.Response:
         task_id, frame = _task_id(request), _number(request, "frame")
-        image = await read_limited(request, PREVIEW_LIMIT_BYTES)
-        if not await use.previews.take(task_id, frame, image, request.content_type):
-            return json_reply(f"There is no task {task_id}.", status=404)  # a bare text: Flamenco 3 does so
+        body = request.content.iter_chunked(PIECE_BYTES)
+        try:
+            await use.previews.take(task_id, frame, request.content_type, request.content_length, body)
+        except NoTaskOfPreview as error:
+            return json_reply(str(error), status=404)  # a bare text: Flamenco 3 does so
         return web.Response(status=202)
 
     return output_produced

@@ -6,6 +6,7 @@ from aiohttp import web
 from flamenco_core.errors import BadInput, FlamencoError, Forbidden, TooLarge, Unavailable
 from flamenco_manager.http.worker_sign_in import signed_in
 from flamenco_manager.preview_intake import UnknownImage
+from flamenco_manager.preview_scaler import TooManyPreviews
 from flamenco_runtime.json_body import json_reply
 from flamenco_runtime.problems import RETRY_AFTER_S, Handler, status_of
 
@@ -40,12 +41,16 @@ def _refused(request: web.Request, error: FlamencoError) -> web.Response:
     response = json_reply({"code": status, "message": str(error)}, status=status)
     if status == 413:
         response.force_close()  # the rest of the body is not worth reading
+    if status == 429:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
 
 def _status_of(error: FlamencoError) -> int:
     if isinstance(error, UnknownImage):
         return 415
+    if isinstance(error, TooManyPreviews):
+        return 429
     if isinstance(error, BadInput) and not isinstance(error, TooLarge):
         return 400
     return status_of(error)
