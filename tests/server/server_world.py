@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import textwrap
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -194,13 +194,17 @@ class World:
         await self.until_job(job_id, lambda job: job["activity"] != "Compiling")
         return job_id
 
-    async def until_job(self, job_id: str, is_so: Any) -> dict[str, Any]:
+    async def until_job(self, job_id: str, is_so: Callable[[Any], Any]) -> Any:
         """Ask for a job until something is so."""
+        return await self.until(f"jobs/{job_id}", is_so)
+
+    async def until(self, path: str, is_so: Callable[[Any], Any]) -> Any:
+        """Ask for a document until something is so."""
         async with asyncio.timeout(DEADLINE_S):
             while True:
-                job: dict[str, Any] = await self.admin.get(f"jobs/{job_id}")
-                if is_so(job):
-                    return job
+                document = await self.admin.get(path)
+                if is_so(document):
+                    return document
                 await asyncio.sleep(0.01)
 
     @asynccontextmanager

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flamenco_server.job_settings import LONGEST_TEXT, BadSettings, check_settings
@@ -78,6 +78,7 @@ NESTED = st.lists(st.integers()) | st.dictionaries(st.text(), st.none())
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), NESTED)
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(sorted(TYPES)), value=VALUES)
 def test_whatever_comes_is_taken_as_the_settings_type_or_refused(kind: Any, value: Any) -> None:
     job_type = a_type(Setting(key="key", type=kind, label="Key", required=True))

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flamenco_core.frames import parse_frames
@@ -38,6 +38,7 @@ def frames_given_to_blender(task: AuthoredTask) -> list[int]:
 PARTS = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40), st.integers(1, 5)), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(parts=PARTS, chunk_size=st.integers(0, 50))
 def test_every_frame_is_rendered_once_and_no_chunk_is_too_long_or_joins_a_gap(
     parts: list[tuple[int, int, int]], chunk_size: int
@@ -58,6 +59,7 @@ def test_every_frame_is_rendered_once_and_no_chunk_is_too_long_or_joins_a_gap(
         assert task.commands[0].steps == len(chunk)
 
 
+@settings(deadline=None)
 @given(gaps=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 9)), min_size=2, max_size=6), size=st.integers(1, 50))
 def test_frames_on_both_sides_of_a_gap_are_never_in_one_task(gaps: list[tuple[int, int]], size: int) -> None:
     parts, frame = [], 1
@@ -90,6 +92,7 @@ def test_without_a_chunk_size_a_short_animation_makes_about_a_dozen_tasks(count:
     assert len(renders(compiled(frames=f"1-{min(count, 120)}"))) == -(-min(count, 120) // size)
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 1_000_000))
 def test_an_automatic_chunk_has_one_to_ten_frames(count: int) -> None:
     assert 1 <= automatic_chunk_size(count) <= 10
