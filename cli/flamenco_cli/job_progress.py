@@ -26,7 +26,7 @@ MOST_TASKS_SHOWN = 8
 MOST_BAR_CELLS = 32
 _NUMBER = re.compile(r"\d+")
 """Off a terminal "Fetching files: 3 of 90" is said once, not 90 times."""
-PLAIN_STEP = 0.1
+PLAIN_STEPS = 10
 """Off a terminal a line is printed whenever another tenth is done, and when the state changes."""
 
 
@@ -85,7 +85,7 @@ class JobProgress:
         self._away = why
 
     def _print_plain(self, job: Job, done: int, total: int) -> None:
-        tenth = int(done / total / PLAIN_STEP) if total else 0
+        tenth = PLAIN_STEPS * done // total if total else 0
         why = harmless(job["activity"]) if job["status"] in _IDLE else ""
         told = (job["status"], tenth, _NUMBER.sub("#", why))
         if told != self._printed:

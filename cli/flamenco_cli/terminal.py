@@ -16,7 +16,7 @@ _JOINERS = "\u200c\u200d"
 """Invisible, but Persian words and many an emoji are made with them."""
 
 # The terminal's own colours, not fixed ones: they stay readable on dark and on light backgrounds.
-_THEME = Theme({"good": "green", "bad": "red", "doubtful": "yellow", "busy": "blue", "still": "cyan", "quiet": "dim"})
+THEME = Theme({"good": "green", "bad": "red", "doubtful": "yellow", "busy": "blue", "still": "cyan", "quiet": "dim"})
 
 
 def results() -> Console:
@@ -88,4 +88,4 @@ def size(size_bytes: float) -> str:
 def _console(*, to_errors: bool) -> Console:
     stream = sys.stderr if to_errors else sys.stdout
     width = None if stream.isatty() else FILE_WIDTH
-    return Console(stderr=to_errors, theme=_THEME, highlight=False, markup=False, emoji=False, width=width)
+    return Console(stderr=to_errors, theme=THEME, highlight=False, markup=False, emoji=False, width=width)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class Outcome:
     def message(self) -> str:
         """Standard error with its lines joined."""
         return " ".join(self.err.split())
+
+
+Flamenco = Callable[..., Outcome]
+"""Carries out a command line."""
 
 
 class RealServer:

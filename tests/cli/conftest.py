@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cli_world import Outcome, RealServer, Running, Up, environment, up
+import structlog
+from cli_world import Flamenco, Outcome, RealServer, Running, Up, environment, up
 
-from flamenco_cli.connection import connection_in, save_connection
+from flamenco_cli.connection import Connection, connection_in, save_connection
 from flamenco_cli.main import run
-
-Flamenco = Callable[..., Outcome]
 
 
 @pytest.fixture(autouse=True)
@@ -35,14 +34,40 @@ def flamenco(capsys: pytest.CaptureFixture[str]) -> Flamenco:
     return carry_out
 
 
+@pytest.fixture(scope="module", autouse=True)
+def server_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Servers of this process write their log to a file: standard output is what the tests look at."""
+    with (tmp_path_factory.mktemp("log") / "server.log").open("w") as file:
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file))
+        yield
+        structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A Server that the tests of a module share; no Manager is linked to it."""
+    server = RealServer(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def server(tmp_path: Path, config: Path) -> Iterator[RealServer]:
-    """A Server to which the user is signed in; no Manager is linked to it."""
+def own_server(tmp_path: Path, config: Path) -> Iterator[RealServer]:
+    """A Server of the test's own, to which the user is signed in: it may be stopped and started."""
     server = RealServer(tmp_path / "server")
     server.start()
     save_connection(connection_in(server.data), {"FLAMENCO_CONFIG_DIR": str(config)})
     yield server
     server.stop()
+
+
+@pytest.fixture
+def signed_in(server: RealServer, config: Path) -> Connection:
+    """The user's configuration knows the shared Server."""
+    connection = connection_in(server.data)
+    save_connection(connection, {"FLAMENCO_CONFIG_DIR": str(config)})
+    return connection
 
 
 @pytest.fixture

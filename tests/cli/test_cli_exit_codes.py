@@ -1,16 +1,16 @@
 """What the shell is told."""
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
-from cli_world import Outcome, environment
+from cli_world import PROGRAM, Flamenco, Outcome, RealServer, Running, environment, flamenco_process
 
 from flamenco_cli.exit_codes import ExitCode, JobNotCompleted, exit_code_of
-from flamenco_cli.main import root
 from flamenco_core.errors import (
     BadInput,
     Conflict,
@@ -47,20 +47,6 @@ def test_each_kind_of_error_has_its_exit_code(error: type[FlamencoError], code: 
     assert exit_code_of(error("why")) == code
 
 
-@pytest.fixture
-def failing(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A command that raises what the test asks for, as a command line may meet it."""
-    raises = request.param
-
-    @click.command("fail-on-purpose")
-    def command() -> None:
-        raise raises
-
-    root.add_command(command)
-    yield "fail-on-purpose"
-    root.commands.pop("fail-on-purpose")
-
-
 def carried_out(code: str, tmp_path: Path, *arguments: str) -> Outcome:
     """Run ``flamenco`` in a process in which ``code`` ran first."""
     program = f"import sys; {code}; from flamenco_cli.main import main; sys.argv[0] = 'flamenco'; main()"
@@ -93,12 +79,49 @@ def test_debug_shows_where(tmp_path: Path) -> None:
     assert "Traceback" in outcome.err
 
 
-def test_a_reader_that_has_gone_is_no_error(tmp_path: Path) -> None:
-    """``flamenco --help | true``: nobody reads, nothing is said."""
-    command = f"{sys.executable} -m flamenco_cli completion bash | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", command], env=environment(tmp_path), capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.strip() in ("0", "141")  # 0: it was all in the pipe before the reader went
-    assert "BrokenPipe" not in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("arguments", [["--help"], ["up", "--help"], ["jobs", "--json"]])
+@pytest.mark.usefixtures("signed_in")
+def test_a_reader_that_has_gone_is_no_error(config: Path, arguments: list[str]) -> None:
+    """``flamenco jobs | true``: nothing is said, and 141 is what a shell calls SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*PROGRAM, *arguments], env=environment(config), stdout=writing, stderr=subprocess.PIPE, timeout=60
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (ExitCode.NOBODY_READS, b"")
+
+
+@pytest.mark.parametrize("wrong", [["jbos"], ["submitt"], ["worker", "aprove"], ["jobs", "--statsu", "failed"]])
+def test_a_word_that_is_nearly_right_is_answered_with_the_right_one(flamenco: Flamenco, wrong: list[str]) -> None:
+    outcome = flamenco(*wrong)
+    assert outcome.status == ExitCode.WRONG_USE
+    assert "Did you mean" in outcome.message
+
+
+def test_a_word_like_none_of_ours_is_answered_with_where_they_are_listed(flamenco: Flamenco) -> None:
+    outcome = flamenco("xyzzy")
+    assert outcome.status == ExitCode.WRONG_USE
+    assert "There is no command 'xyzzy'." in outcome.message
+    assert "flamenco --help" in outcome.message
+    assert "Did you mean" not in outcome.message
+
+
+def test_ctrl_c_ends_as_130_and_says_so(background: Callable[..., Running], own_server: RealServer) -> None:
+    job_id = own_server.submit()
+    watching = background("watch", job_id)
+    watching.until("Preparing")
+    outcome = watching.stop(signal.SIGINT)
+    assert outcome.status == ExitCode.INTERRUPTED
+    assert "Interrupted." in outcome.err
+    assert "Traceback" not in outcome.err
+    assert own_server.api.get(f"jobs/{job_id}")["cancel_requested"] is False
+
+
+def test_a_terminal_that_lacks_our_shapes_gets_question_marks(config: Path, own_server: RealServer) -> None:
+    own_server.submit()
+    outcome = flamenco_process("jobs", config=config, PYTHONIOENCODING="latin-1")
+    assert outcome.status == ExitCode.DONE
+    assert "? Preparing" in outcome.out
