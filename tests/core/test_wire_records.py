@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire import manager_api, worker_api
+from flamenco_core.wire import farm_settings, manager_api, variables, worker_api
 from flamenco_core.wire.schema import LARGEST_INTEGER, Integer, Timestamp, WireSchema, rfc3339
 
 SCHEMAS = {
     schema.__name__: schema
-    for module in (worker_api, manager_api)
+    for module in (worker_api, manager_api, farm_settings)
     for schema in vars(module).values()
     if isinstance(schema, type) and issubclass(schema, WireSchema) and hasattr(schema, "record")
 }
@@ -39,7 +39,14 @@ def values_of(field: marshmallow.fields.Field[Any]) -> st.SearchStrategy[Any]:
 
 def _texts_of(field: marshmallow.fields.Field[Any]) -> st.SearchStrategy[str]:
     choices = _choices_of(field)
+    patterns = [rule.regex for rule in field.validators if isinstance(rule, marshmallow.validate.Regexp)]
+    if patterns:
+        return st.from_regex(patterns[0], fullmatch=True)
     return st.sampled_from(choices) if choices else TEXTS.filter(bool)
+
+
+def _least_of(field: marshmallow.fields.Field[Any]) -> int:
+    return max((rule.min or 0 for rule in field.validators if isinstance(rule, marshmallow.validate.Length)), default=0)
 
 
 def _choices_of(field: marshmallow.fields.Field[Any]) -> list[str]:
@@ -50,33 +57,49 @@ def _choices_of(field: marshmallow.fields.Field[Any]) -> list[str]:
 
 VALUES: Mapping[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "Boolean": lambda _: st.booleans(),
-    "Dict": lambda field: st.dictionaries(TEXTS, COUNTS, max_size=3) if field.value_field else DOCUMENTS,
-    "Enum": lambda field: st.sampled_from(list(field.enum)),
+    "Dict": lambda field: (
+        st.dictionaries(values_of(field.key_field), values_of(field.value_field), max_size=3)
+        if field.value_field
+        else DOCUMENTS
+    ),
+    "Enum": lambda field: st.sampled_from(_choices_of(field) or list(field.enum)),
     "Integer": lambda _: COUNTS,
-    "List": lambda field: st.lists(values_of(field.inner), max_size=2),
+    "List": lambda field: st.lists(values_of(field.inner), min_size=_least_of(field), max_size=2),
     "Nested": lambda field: records_of(type(field.schema)),
-    "Number": lambda _: st.floats(0, 1e9),
+    "Number": lambda _: st.floats(0, 1),
     "RevField": lambda _: st.builds(manager_api.Rev, COUNTS, COUNTS),
     "Sha256": lambda _: st.binary(min_size=32, max_size=32).map(bytes.hex),
     "String": _texts_of,
     "TimeOfDay": lambda _: st.times().map("{:%H:%M}".format),
     "Timestamp": lambda _: MOMENTS,
     "Uuid": lambda _: UUIDS,
+    "VariablesField": lambda _: st.dictionaries(VARIABLE_NAMES, VARIABLES, max_size=2),
 }
+VARIABLE_NAMES = st.from_regex("[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(
+    lambda name: name != variables.IMPLICIT
+)
+VARIABLES = st.builds(
+    variables.Variable,
+    st.sets(st.sampled_from(variables.PLATFORMS), max_size=2).map(
+        lambda platforms: [variables.VariableValue(f"/mnt/{platform}", platform) for platform in sorted(platforms)]
+    ),
+    st.booleans(),
+)
 SAMPLES: Mapping[str, Callable[[Any], Any]] = {
     "Boolean": lambda _: True,
-    "Dict": lambda _: {"queued": 1},
-    "Enum": lambda field: next(iter(field.enum)),
+    "Dict": lambda field: {"queued": _sample(field.value_field) if field.value_field else 1},
+    "Enum": lambda field: (_choices_of(field) or list(field.enum))[0],
     "Integer": lambda _: 1,
     "List": lambda field: [_sample(field.inner)],
     "Nested": lambda field: a_record(type(field.schema)),
-    "Number": lambda _: 1.5,
+    "Number": lambda _: 0.5,
     "RevField": lambda _: manager_api.Rev(1, 2),
     "Sha256": lambda _: "a" * 64,
     "String": lambda field: (_choices_of(field) or ["done"])[0],
     "TimeOfDay": lambda _: "22:00",
     "Timestamp": lambda _: datetime(2026, 1, 31, 12, tzinfo=UTC),
     "Uuid": lambda _: "6f1c2b1e-9a2d-4a53-8f5b-0d6c4d1b7a10",
+    "VariablesField": lambda _: {"storage": variables.Variable([variables.VariableValue("/mnt")])},
 }
 
 
@@ -151,9 +174,13 @@ def test_absent_keys_leave_the_records_defaults_and_stay_absent(name: str) -> No
     least = {key: document[key] for key in document if _is_required(schema, key)}
     record = schema.load(least)
     for field in fields(record):
-        if (declared := schema.fields[field.name]) and not declared.required:
-            assert getattr(record, field.name) in (None, "", 0, False, (), {}, 1, 50, "0" * 64)
+        if not schema.fields[field.name].required:
+            assert getattr(record, field.name) == _default_of(field)
     assert None not in schema.dump(record).values()
+
+
+def _default_of(field: Field[Any]) -> object:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _is_required(schema: WireSchema, key: str) -> bool:
@@ -186,6 +213,7 @@ WRONG: Mapping[str, list[Any]] = {
     "List": ["x", 1, True, {"0": "x"}],
     "Dict": ["x", 1, True, ["x"]],
     "Nested": ["x", 1, True, ["x"]],
+    "VariablesField": ["x", 1, True, ["x"], {"storage": "/mnt"}, {"storage": {"values": "/mnt"}}],
     "RevField": ["1,2", 1, [1], [1, 2, 3], [True, 1], [1.0, 2], [-1, 1], [1, 2**63], {"epoch": 1}],
 }
 
@@ -247,6 +275,15 @@ def test_integers_may_have_64_bits(value: int) -> None:
         (manager_api.TaskDefinitionSchema, "limits", {"renderman": -1}),
         (manager_api.JobDefinitionSchema, "max_workers", 0),
         (manager_api.JobDefinitionSchema, "task_runtime_limit_s", -1),
+        (farm_settings.FarmSettingsSchema, "policy", "random"),
+        (farm_settings.FarmSettingsSchema, "limits", {"renderman": -1}),
+        (farm_settings.FarmSettingsSchema, "limits", {"": 1}),
+        (farm_settings.FarmSettingsSchema, "project_caps", {"film": 0}),
+        (farm_settings.FarmSettingsSchema, "failed_attempts", 0),
+        (farm_settings.FarmSettingsSchema, "job_failed_share", 1.1),
+        (farm_settings.FarmSettingsSchema, "worker_timeout_s", -1),
+        (farm_settings.FarmSettingsSchema, "retry_pauses_s", []),
+        (farm_settings.FarmSettingsSchema, "variables", {"my storage": {"values": []}}),
         (manager_api.SleepWindowSchema, "days", ["monday"]),
         (manager_api.SleepScheduleSchema, "time_zone", ""),
     ],
