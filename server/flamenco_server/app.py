@@ -18,19 +18,24 @@ from flamenco_server.accounts import ensure_admin
 from flamenco_server.blobs import BlobFolder
 from flamenco_server.compiling import Compiler
 from flamenco_server.connection_file import Connection, read_connection, write_connection
+from flamenco_server.erasing import Sweeper
 from flamenco_server.events import EventBus, InProcessBus
 from flamenco_server.http.access import access, visitor_name
 from flamenco_server.http.blobs import blob_routes, manager_blob_routes
 from flamenco_server.http.carried_through import carried_through
 from flamenco_server.http.events import event_routes
+from flamenco_server.http.farm import settings_routes, tag_routes
 from flamenco_server.http.health import health_routes
+from flamenco_server.http.job_requests import job_request_routes
 from flamenco_server.http.job_types import job_type_routes
 from flamenco_server.http.jobs import job_routes, thumbnail_routes
 from flamenco_server.http.manager_api import ManagerDesk, manager_api_routes
 from flamenco_server.http.managers import manager_routes
 from flamenco_server.http.pages import page_routes
 from flamenco_server.http.sign_in import sign_in_routes
+from flamenco_server.http.task_requests import task_request_routes, why_routes
 from flamenco_server.http.tasks import task_routes
+from flamenco_server.http.worker_requests import worker_request_routes
 from flamenco_server.http.workers import worker_routes
 from flamenco_server.job_type_registry import JobTypes
 from flamenco_server.jobs import Submitting
@@ -38,10 +43,12 @@ from flamenco_server.live import LiveEvents, ManagerWatch
 from flamenco_server.orders import OrderDesk
 from flamenco_server.reading import FarmView
 from flamenco_server.settings import Settings
+from flamenco_server.steering import Steering
 from flamenco_server.stores.sqlite.store import SqliteStore, open_store
 from flamenco_server.task_logs import LogDesk, LogFolder
 from flamenco_server.thumbnails import ThumbnailFolder
 from flamenco_server.web.site import Site, load_site
+from flamenco_server.why import WhyDesk
 
 
 class StoreFailed(Unavailable):
@@ -65,6 +72,8 @@ class _Services:
     blobs: BlobFolder
     logs: LogFolder
     thumbnails: ThumbnailFolder
+    steering: Steering
+    sweeper: Sweeper
 
 
 async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -90,7 +99,13 @@ async def build_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator
         services = _services(store, settings, clock)
         await services.blobs.prepare()
         watch = ManagerWatch(services.view, services.bus)
-        loops = [services.compiler.run(), services.live.run(), watch.run(), _raise_when(failure)]
+        loops = [
+            services.compiler.run(),
+            services.live.run(),
+            services.sweeper.run(),
+            watch.run(),
+            _raise_when(failure),
+        ]
         async with _background(loops):
             yield _application(services, await asyncio.to_thread(load_site))
 
@@ -98,6 +113,8 @@ async def build_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator
 def _services(store: SqliteStore, settings: Settings, clock: Clock) -> _Services:
     bus = InProcessBus()
     view = FarmView(store.reader, clock)
+    steering = Steering(store.asks, bus)
+    logs, thumbnails = LogFolder(settings.data / "logs"), ThumbnailFolder(settings.data / "thumbnails")
     job_types = JobTypes(settings.job_types)
     return _Services(
         store=store,
@@ -109,8 +126,10 @@ def _services(store: SqliteStore, settings: Settings, clock: Clock) -> _Services
         job_types=job_types,
         compiler=Compiler(store.compiles, job_types, bus, clock),
         blobs=BlobFolder(settings.data / "blobs"),
-        logs=LogFolder(settings.data / "logs"),
-        thumbnails=ThumbnailFolder(settings.data / "thumbnails"),
+        logs=logs,
+        thumbnails=thumbnails,
+        steering=steering,
+        sweeper=Sweeper(store.bin, steering, logs, thumbnails, clock),
     )
 
 
@@ -134,7 +153,10 @@ def _application(services: _Services, site: Site) -> web.Application:
 
 def _people_routes(services: _Services) -> list[web.RouteDef]:
     store, view, bus, clock = services.store, services.view, services.bus, services.clock
-    submitting = Submitting(store.jobs, services.job_types, services.blobs, bus, services.compiler.compile_soon)
+    steering = services.steering
+    submitting = Submitting(
+        store.jobs, store.farm, store.reader, services.job_types, services.blobs, bus, services.compiler.compile_soon
+    )
     log_desk = LogDesk(store.reader, store.logs, store.orders, bus)
     return [
         *health_routes(),
@@ -142,10 +164,16 @@ def _people_routes(services: _Services) -> list[web.RouteDef]:
         *job_type_routes(services.job_types),
         *blob_routes(services.blobs),
         *job_routes(view, submitting, clock),
+        *job_request_routes(steering, store.reader, store.farm, clock),
         *thumbnail_routes(services.thumbnails),
         *task_routes(view, log_desk, services.logs, clock),
-        *worker_routes(view, store.reader, store.orders, bus, clock),
+        *task_request_routes(steering, clock),
+        *why_routes(WhyDesk(store.reader, store.orders, bus), clock),
+        *worker_routes(view),
+        *worker_request_routes(steering, store.farm, clock),
         *manager_routes(view, store.managers, bus, clock),
+        *tag_routes(store.farm, bus, clock),
+        *settings_routes(store.farm, bus, clock),
         *event_routes(services.live),
     ]
 
@@ -154,6 +182,7 @@ def _manager_routes(services: _Services) -> list[web.RouteDef]:
     store = services.store
     desk = ManagerDesk(
         managers=store.managers,
+        settings=store.farm,
         orders=services.orders,
         jobs=store.jobs,
         reports=store.reports,

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterable, Mapping, Sequence
+import shutil
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -158,6 +159,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_folders(folders: Iterable[Path]) -> None:
+    """Remove folders with all that is in them; one that is not there is no trouble."""
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _head(file: Path, length: int) -> bytes:

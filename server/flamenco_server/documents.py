@@ -1,14 +1,15 @@
 """The public form of our records: the JSON of ``/api/v1``, of the live events, and what the web page is drawn from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from flamenco_core.wire.manager_api import Rev
 from flamenco_core.wire.schema import rfc3339
 from flamenco_server.job_type import Setting
 from flamenco_server.job_type_registry import LoadedJobType
-from flamenco_server.records import Frame, Job, Manager, Task, Worker
+from flamenco_server.records import Frame, Job, Manager, Tag, Task, Terms, Worker, WorkerState
 
 Document = dict[str, Any]
 """A JSON object."""
@@ -28,6 +29,13 @@ def job_document(job: Job) -> Document:
         "started_at": _moment(job.started_at),
         "finished_at": _moment(job.finished_at),
         "cancel_requested": job.cancel_requested,
+        "requested": _requested(job),
+        "refused": job.refused,
+        "deleted_at": _moment(job.deleted_at),
+        "project": job.project,
+        "tag": job.tag,
+        "start_paused": job.start_paused,
+        **_terms(job.terms),
         "manager": {"id": job.manager_id, "name": job.manager_name} if job.manager_id else None,
         "task_count": job.task_count,
         "task_counts": dict(job.counts or {}),
@@ -40,6 +48,7 @@ def job_document(job: Job) -> Document:
         "newest_frame": _newest_frame(job),
         "settings": dict(job.settings),
         "metadata": dict(job.metadata),
+        "rev": _rev(job.rev),
     }
 
 
@@ -70,6 +79,9 @@ def task_document(task: Task) -> Document:
         "result": task.result,
         "started_at": _moment(task.started_at),
         "finished_at": _moment(task.finished_at),
+        "requested": _requested(task),
+        "refused": task.refused,
+        "rev": _rev(task.rev),
     }
 
 
@@ -119,7 +131,24 @@ def worker_document(worker: Worker) -> Document:
         "programs": [asdict(program) for program in worker.programs],
         "node": worker.node,
         "slot": worker.slot,
+        "tags": list(worker.tags),
+        "lazy": worker.lazy,
+        "schedule": asdict(worker.schedule) if worker.schedule else None,
+        "can_restart": worker.can_restart,
+        "blocked": [asdict(block) for block in worker.blocked],
+        "requested": _requested(worker),
+        "refused": worker.refused,
     }
+
+
+def state_document(state: WorkerState) -> Document:
+    """Describe what a Worker became."""
+    return {"status": str(state.status), "at": rfc3339(state.at), "why": state.why}
+
+
+def tag_document(tag: Tag) -> Document:
+    """Describe a tag."""
+    return {"name": tag.name, "description": tag.description}
 
 
 def manager_document(manager: Manager, now: datetime) -> Document:
@@ -173,6 +202,28 @@ def _newest_frame(job: Job) -> Mapping[str, object] | None:
     if job.newest_frame is None:
         return None
     return {"frame": job.newest_frame, "thumbnail": thumbnail_path(job.id, job.newest_frame)}
+
+
+def _terms(terms: Terms) -> Document:
+    return {
+        "start_after": _moment(terms.start_after),
+        "max_workers": terms.max_workers,
+        "needs_jobs": [asdict(needed) for needed in terms.needs_jobs],
+        "memory_bytes": terms.memory_bytes,
+        "gpu": terms.gpu,
+        "limits": dict(terms.limits or {}),
+        "task_runtime_limit_s": terms.task_runtime_limit_s,
+        "task_silence_limit_s": terms.task_silence_limit_s,
+    }
+
+
+def _requested(thing: Job | Task | Worker) -> Document:
+    """Say what is asked and not answered, and by whom."""
+    return {about: {"value": asked.value, "by": asked.by} for about, asked in thing.asks.items()}
+
+
+def _rev(rev: Rev | None) -> Sequence[int] | None:
+    return None if rev is None else [rev.epoch, rev.commit]
 
 
 def _moment(moment: datetime | None) -> str | None:

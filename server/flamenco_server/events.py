@@ -5,14 +5,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Kind = Literal["job", "task", "frame", "worker", "manager", "order"]
+Kind = Literal["job", "task", "frame", "worker", "manager", "order", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """An object that changed. ``job`` is the one that a task or frame belongs to; a frame's ``id`` is its number.
 
-    An ``order`` has its Manager's id: it has orders to fetch.
+    An ``order`` has its Manager's id: it has orders to fetch. An ``answer`` has the id of the order that was answered.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""What people do with jobs: submit one, cancel one."""
+"""Submitting jobs."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +14,10 @@ from flamenco_server.accounts import Caller
 from flamenco_server.blobs import BlobStore
 from flamenco_server.events import Change, EventBus
 from flamenco_server.job_settings import check_settings
+from flamenco_server.job_terms import FarmFacts, KnownJobs, check_terms
 from flamenco_server.job_type_registry import JobTypes, LoadedJobType
 from flamenco_server.manifest import check_blend_file, check_manifest, check_uploaded
-from flamenco_server.orders import NewOrder, cancel_order
-from flamenco_server.records import Job
+from flamenco_server.records import NO_TERMS, Job, Terms
 
 COMPILING = "Compiling"
 """What a job does until its tasks are stored."""
@@ -34,6 +34,10 @@ class Submission:
     settings: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[JobFile] = ()
+    project: str = ""
+    tag: str | None = None
+    start_paused: bool = False
+    terms: Terms = NO_TERMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,6 @@ class IdempotencyKeyReused(Conflict):
         super().__init__("This Idempotency-Key came with another submission before: make up a new one for a new job.")
 
 
-class JobEnded(Conflict):
-    """Too late to ask that of a job."""
-
-    type = "job-ended"
-
-    def __init__(self, name: str, status: JobStatus) -> None:
-        super().__init__(f"The job {name!r} is {status} already; there is nothing left to cancel.")
-
-
 class JobStore(Protocol):
     """Jobs, on disk."""
 
@@ -96,18 +91,14 @@ class JobStore(Protocol):
     async def submitted_with(self, owner: str, key: SubmissionKey) -> Job | None:
         """Return the job that has this key, None if there is none. Raises IdempotencyKeyReused."""
 
-    async def cancel_job(self, job_id: str, order: NewOrder, activity: str) -> Job:
-        """Cancel a job, in one step: at once if no Manager has it, else by issuing ``order`` to that Manager, once.
-
-        ``activity`` is what a job shows that is cancelled at once. Raises NoSuchJob, JobEnded.
-        """
-
 
 @dataclass(frozen=True, slots=True)
 class Submitting:
     """What submitting needs. ``compile_soon`` is told of each new job."""
 
     store: JobStore
+    facts: FarmFacts
+    known_jobs: KnownJobs
     job_types: JobTypes
     blobs: BlobStore
     bus: EventBus
@@ -119,7 +110,7 @@ async def submit_job(
 ) -> Submitted:
     """Check a submission, store it, and have it compiled. Nothing is stored of one that is refused.
 
-    Raises BadInput that names each field, JobTypeChanged, BlobsMissing, IdempotencyKeyReused.
+    Raises BadInput that names each field, JobTypeChanged, BadTerms, BlobsMissing, IdempotencyKeyReused.
     """
     if key is not None and (known := await desk.store.submitted_with(caller.name, key)):
         return Submitted(known, is_replay=True)
@@ -128,6 +119,7 @@ async def submit_job(
         raise JobTypeChanged(wanted.type)
     check_manifest(wanted.files)
     settings = check_settings(loaded.type, wanted.settings)
+    await check_terms(desk.facts, desk.known_jobs, wanted.tag, wanted.terms)
     await check_uploaded(desk.blobs, wanted.files)
     if loaded.type.blend_file is not None:
         await check_blend_file(desk.blobs, loaded.type.blend_file, settings, wanted.files)
@@ -136,20 +128,6 @@ async def submit_job(
         desk.compile_soon(submitted.job.id)
         desk.bus.publish([Change("job", submitted.job.id)])
     return submitted
-
-
-async def cancel_job(store: JobStore, bus: EventBus, job_id: str, caller: Caller, *, now: datetime) -> Job:
-    """Ask for a job to be cancelled; asking twice is asking once. Raises NoSuchJob, JobEnded."""
-    job = await store.cancel_job(job_id, cancel_order(job_id, caller.name, now), f"Canceled by {caller.name}")
-    bus.publish([Change("job", job.id)])
-    if job.manager_id:
-        bus.publish([Change("order", job.manager_id)])
-    return job
-
-
-def shown_status(reported: JobStatus, *, cancel_requested: bool) -> JobStatus:
-    """Tell what people see: what they asked for, until the Manager reports that the job has ended."""
-    return JobStatus.CANCEL_REQUESTED if cancel_requested and not reported.is_ended else reported
 
 
 def _new_job(
@@ -170,6 +148,10 @@ def _new_job(
         settings=settings,
         metadata=wanted.metadata,
         files=wanted.files,
+        project=wanted.project,
+        tag=wanted.tag,
+        start_paused=wanted.start_paused,
+        terms=wanted.terms,
         frames=str(outline.frames) if outline.frames else None,
         frame_count=len(outline.frames) if outline.frames else 0,
         output=outline.output,

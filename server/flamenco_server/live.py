@@ -114,7 +114,7 @@ class LiveEvents:
             self._viewers.discard(viewer)
 
     def _note(self, change: Change) -> None:
-        if change.kind == "order":
+        if change.kind in ("order", "answer"):
             return
         if any(viewer.wants(change) for viewer in self._viewers):
             self._changed[change] = None

@@ -1,7 +1,7 @@
 """What a Manager fetches: the definitions of its jobs, and their tasks as a stream."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from flamenco_core.wire.manager_api import JobDefinition
 from flamenco_server.reading import NoSuchJob
@@ -24,18 +24,32 @@ async def job_for(store: ManagerJobStore, manager_id: str, job_id: str) -> JobDe
     Raises NoSuchJob, also for the job of another Manager.
     """
     job = await _issued_job(store, manager_id, job_id)
+    terms = job.terms
     return JobDefinition(
         id=job.id,
         name=job.name,
         type=job.type,
-        priority=job.priority,
+        priority=_asked(job, "priority", job.priority),
         owner=job.owner,
         created=job.created_at,
         task_count=job.task_count,
         settings=job.settings,
         metadata=job.metadata,
         files=job.files,
-        cancel_requested=job.cancel_requested,
+        cancel_requested=job.asked_state in ("cancel", "delete"),
+        pause_requested=job.asked_state == "pause",
+        deleted=job.deleted_at is not None,
+        project=job.project,
+        start_paused=job.start_paused,
+        start_after=terms.start_after,
+        max_workers=terms.max_workers,
+        needs_jobs=terms.needs_jobs,
+        task_runtime_limit_s=terms.task_runtime_limit_s,
+        task_silence_limit_s=terms.task_silence_limit_s,
+        tag=_asked(job, "tag", job.tag),
+        memory_bytes=terms.memory_bytes,
+        gpu=terms.gpu,
+        limits=terms.limits,
     )
 
 
@@ -43,6 +57,11 @@ async def task_stream(store: ManagerJobStore, manager_id: str, job_id: str, afte
     """Return the tasks of a job behind an index, as JSON lines, some at a time. Raises NoSuchJob."""
     await _issued_job(store, manager_id, job_id)
     return _lines(store, job_id, after)
+
+
+def _asked(job: Job, about: str, present: Any) -> Any:
+    asked = job.asks.get(about)
+    return asked.value if asked else present
 
 
 async def _issued_job(store: ManagerJobStore, manager_id: str, job_id: str) -> Job:

@@ -1,9 +1,9 @@
 """Managers: linking one, its hello, and whether both sides still have the same past (manager-api.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -92,9 +92,9 @@ async def add_manager(store: ManagerStore, name: str, *, now: datetime) -> NewMa
 
 
 async def receive_hello(
-    store: ManagerStore, bus: EventBus, manager_id: str, hello: Hello, *, now: datetime
+    store: ManagerStore, bus: EventBus, manager_id: str, hello: Hello, settings: Mapping[str, Any], *, now: datetime
 ) -> HelloReply:
-    """Answer a Manager that says how far it has come."""
+    """Answer a Manager that says how far it has come. ``settings``: the farm's, but for defaults."""
     link = await store.link(manager_id)
     misfit = why_not_fitting(link, hello, await store.order_digest(manager_id, hello.last_order))
     if misfit is None:
@@ -108,6 +108,7 @@ async def receive_hello(
         next_order=hello.last_order + 1,
         next_report=link.last_report + 1,
         resync=misfit is not None,
+        settings=settings,
     )
 
 

@@ -34,6 +34,15 @@ class NewOrder:
     expires: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OrderAnswer:
+    """What became of an order (``OrderResult`` has the meaning of each)."""
+
+    result: str
+    why: str = ""
+    answer: Mapping[str, Any] | None = None
+
+
 class UnknownOrder(Conflict):
     """A Manager acknowledges an order that it cannot have."""
 
@@ -44,7 +53,7 @@ class UnknownOrder(Conflict):
 
 
 class OrderStore(Protocol):
-    """Orders, on disk."""
+    """Orders, on disk, and how they were answered."""
 
     async def issue(self, manager_id: str, order: NewOrder) -> None:
         """Give an order the Manager's next number, and keep it."""
@@ -58,20 +67,13 @@ class OrderStore(Protocol):
     async def orders_after(self, manager_id: str, number: int, limit: int) -> Sequence[Order]:
         """Return the orders behind a number, oldest first."""
 
+    async def order_answer(self, order_id: str) -> OrderAnswer | None:
+        """Return what became of an order, None while its Manager has not said so."""
+
 
 def submit_order(job_id: str, owner: str, now: datetime) -> NewOrder:
     """Ask a Manager to fetch a job and run it."""
     return NewOrder(new_id(), "job.submit", {"job": job_id}, owner, now)
-
-
-def cancel_order(job_id: str, asked_by: str, now: datetime) -> NewOrder:
-    """Ask a Manager to cancel a job."""
-    return NewOrder(new_id(), "job.cancel", {"job": job_id}, asked_by, now)
-
-
-def approve_order(worker_id: str, asked_by: str, now: datetime) -> NewOrder:
-    """Ask a Manager to let a Worker take tasks."""
-    return NewOrder(new_id(), "worker.approve", {"worker": worker_id}, asked_by, now)
 
 
 def log_order(task_id: str, attempt: int, asked_by: str, now: datetime) -> NewOrder:

@@ -12,11 +12,12 @@ from flamenco_server.documents import (
     job_detail,
     job_document,
     manager_document,
+    state_document,
     task_detail,
     task_document,
     worker_document,
 )
-from flamenco_server.records import Frame, Job, Manager, Page, Task, Worker
+from flamenco_server.records import Frame, Job, Manager, Page, Task, Worker, WorkerState
 
 PAGE = 100
 """How many rows a list has when nobody says so."""
@@ -56,8 +57,10 @@ class FarmReader(Protocol):
     async def job(self, job_id: str) -> Job:
         """Return one job. Raises NoSuchJob."""
 
-    async def jobs(self, limit: int, after: int | None, status: JobStatus | None) -> Page[Job]:
-        """Return jobs, newest first, beginning below the number ``after``."""
+    async def jobs(
+        self, limit: int, after: int | None, status: JobStatus | None, *, deleted: bool = False
+    ) -> Page[Job]:
+        """Return jobs, newest first, beginning below the number ``after``; ``deleted``: those in the bin."""
 
     async def jobs_by_id(self, job_ids: Collection[str]) -> Sequence[Job]:
         """Return those of the jobs that exist, in any order."""
@@ -80,6 +83,9 @@ class FarmReader(Protocol):
     async def workers(self) -> Sequence[Worker]:
         """Return all Workers by name."""
 
+    async def worker_states(self, worker_id: str, limit: int, after: int | None) -> Page[WorkerState]:
+        """Return what a Worker was, the newest first, beginning below the number ``after``. Raises NoSuchWorker."""
+
     async def managers(self) -> Sequence[Manager]:
         """Return all Managers by name."""
 
@@ -92,10 +98,13 @@ class FarmView:
         self._clock = clock
 
     async def jobs(
-        self, limit: int = PAGE, after: str | None = None, status: JobStatus | None = None
+        self, limit: int = PAGE, after: str | None = None, status: JobStatus | None = None, *, deleted: bool = False
     ) -> dict[str, list[Document] | str | None]:
-        """Return ``{"jobs": [...], "next": cursor or None}``, newest first; ``after`` is a cursor from before."""
-        page = await self._store.jobs(limit, _position(after), status)
+        """Return ``{"jobs": [...], "next": cursor or None}``, newest first; ``after`` is a cursor from before.
+
+        ``deleted``: those in the bin; they stand in no other list.
+        """
+        page = await self._store.jobs(limit, _position(after), status, deleted=deleted)
         return {"jobs": [job_document(job) for job in page.items], "next": _cursor(page.next)}
 
     async def job(self, job_id: str) -> Document:
@@ -143,6 +152,13 @@ class FarmView:
     async def worker(self, worker_id: str) -> Document:
         """Return one Worker. Raises NoSuchWorker."""
         return worker_document(await self._store.worker(worker_id))
+
+    async def worker_states(
+        self, worker_id: str, limit: int = PAGE, after: str | None = None
+    ) -> dict[str, list[Document] | str | None]:
+        """Return ``{"states": [...], "next": cursor or None}``, the newest first. Raises NoSuchWorker."""
+        page = await self._store.worker_states(worker_id, limit, _position(after))
+        return {"states": [state_document(state) for state in page.items], "next": _cursor(page.next)}
 
     async def managers(self) -> dict[str, list[Document]]:
         """Return ``{"managers": [...]}`` by name."""

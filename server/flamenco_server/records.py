@@ -1,12 +1,12 @@
 """What the Server knows of jobs, tasks, frames, Workers and Managers, as its stores return it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import FailedAttempt, JobFile
+from flamenco_core.wire.manager_api import Block, FailedAttempt, JobFile, NeededJob, Rev, SleepSchedule
 from flamenco_core.wire.worker_api import Command, Hardware, Program
 
 R = TypeVar("R")
@@ -24,12 +24,52 @@ class Page(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What people asked of a job, task or Worker, until its Manager has answered.
+
+    ``value`` is JSON. ``order`` is the id of the order that carries it; None: no Manager had it yet, so that it is part
+    of what the Manager fetches.
+    """
+
+    value: Any
+    by: str
+    order: str | None = None
+
+
+Asks = Mapping[str, Asked]
+"""What is asked and not answered, by what it is about: ``state``, ``priority``, ``tags`` …"""
+
+STATE = "state"
+"""In ``Asks``: what a job or task shall do: ``cancel``, ``pause`` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When and where a job may run (``JobDefinition`` has the meaning of each)."""
+
+    start_after: datetime | None = None
+    max_workers: int | None = None
+    needs_jobs: Sequence[NeededJob] = ()
+    memory_bytes: int | None = None
+    gpu: str | None = None
+    limits: Mapping[str, int] | None = None
+    task_runtime_limit_s: float | None = None
+    task_silence_limit_s: float | None = None
+
+
+NO_TERMS = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job: what was submitted, and how far it is.
 
-    ``number`` rises from one submitted job to the next. ``manager_id`` is None until the job is issued to one.
+    ``number`` rises from one submitted job to the next. ``status`` is what people see, ``reported_status`` what is so:
+    what the Manager said last, before that what the Server did. ``manager_id`` is None until the job is issued to one.
     ``counts`` maps task status to number; ``frames`` is a frame range and ``output`` a path pattern, both None for a
-    job that renders nothing; ``newest_frame`` is the frame whose thumbnail came last.
+    job that renders nothing; ``newest_frame`` is the frame whose thumbnail came last. ``asks`` is what people asked and
+    the Manager has not answered yet, ``refused`` why it did not do the last thing that it did not do. ``deleted_at``:
+    since when it is in the bin; ``erased``: its Manager has no more of it. ``rev`` is that of the last report.
     """
 
     number: int
@@ -45,7 +85,16 @@ class Job:
     settings: Mapping[str, Any]
     metadata: Mapping[str, Any]
     files: Sequence[JobFile]
-    cancel_requested: bool = False
+    reported_status: JobStatus = JobStatus.UNDER_CONSTRUCTION
+    project: str = ""
+    tag: str | None = None
+    start_paused: bool = False
+    terms: Terms = NO_TERMS
+    asks: Asks = field(default_factory=dict)
+    refused: str = ""
+    deleted_at: datetime | None = None
+    erased: bool = False
+    rev: Rev | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     manager_id: str | None = None
@@ -60,10 +109,24 @@ class Job:
     output: str | None = None
     newest_frame: int | None = None
 
+    @property
+    def asked_state(self) -> str | None:
+        """What the job is asked to do, as long as the Manager has not answered."""
+        asked = self.asks.get(STATE)
+        return asked.value if asked else None
+
+    @property
+    def cancel_requested(self) -> bool:
+        """People want it to end, and it has not been told yet that it did."""
+        return self.asked_state in ("cancel", "delete") and not self.reported_status.is_ended
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as its Manager reported it last; ``commands`` is filled only where one task is asked for."""
+    """A task as its Manager reported it last; ``commands`` is filled only where one task is asked for.
+
+    ``asks``, ``refused`` and ``rev`` are as those of a job.
+    """
 
     id: str
     job: str
@@ -85,6 +148,9 @@ class Task:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     commands: Sequence[Command] = ()
+    asks: Asks = field(default_factory=dict)
+    refused: str = ""
+    rev: Rev | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +184,7 @@ class CurrentTask:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A Worker as its Manager reported it last."""
+    """A Worker as its Manager reported it last; ``asks`` and ``refused`` are as those of a job."""
 
     id: str
     name: str
@@ -137,6 +203,31 @@ class Worker:
     programs: Sequence[Program] = ()
     node: str | None = None
     slot: int | None = None
+    tags: Sequence[str] = ()
+    lazy: bool = False
+    schedule: SleepSchedule | None = None
+    can_restart: bool = False
+    blocked: Sequence[Block] = ()
+    asks: Asks = field(default_factory=dict)
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A change of a Worker's status; ``number`` rises from one to the next."""
+
+    number: int
+    status: WorkerStatus
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A group of Workers that jobs may ask for."""
+
+    name: str
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Protocol
 from flamenco_core.errors import BadInput, Conflict, TooLarge
 from flamenco_core.statuses import TaskStatus
 from flamenco_server.accounts import Caller
+from flamenco_server.blobs import remove_folders
 from flamenco_server.events import Change, EventBus
 from flamenco_server.orders import LOG_ORDER_SECONDS, OrderStore, log_order
 from flamenco_server.records import Job, Task
@@ -121,6 +123,11 @@ class LogFolder:
     async def write(self, attempt: Attempt, piece: Piece) -> None:
         """Put a piece in its place, durably."""
         await asyncio.to_thread(_write, self.file(attempt), piece)
+
+    async def remove(self, task_ids: Sequence[str]) -> None:
+        """Remove all logs of these tasks; it is no trouble if there are none."""
+        folders = [self.file(Attempt(task_id, 1)).parent for task_id in task_ids]
+        await asyncio.to_thread(remove_folders, folders)
 
 
 def parse_piece(content_range: str | None, body: bytes) -> Piece:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from flamenco_core.errors import BadInput, NotFound
 from flamenco_core.identifiers import new_id
-from flamenco_server.blobs import sync_folder
+from flamenco_server.blobs import remove_folders, sync_folder
 from flamenco_server.events import Change, EventBus
 
 LARGEST_BYTES = 256 * 1024
@@ -59,6 +59,10 @@ class ThumbnailFolder:
         if not await asyncio.to_thread(place.is_file):
             raise NoThumbnail(frame)
         return place
+
+    async def remove(self, job_id: str) -> None:
+        """Remove all images of a job; it is no trouble if there are none."""
+        await asyncio.to_thread(remove_folders, [self._folder / job_id])
 
 
 async def receive_thumbnail(

@@ -11,8 +11,8 @@ from contracts.server_store import (
     ServerStore,
     StoreContract,
     a_job,
-    an_order,
     at,
+    cancel,
     compiled,
     linked,
     submitted,
@@ -31,7 +31,7 @@ class CompileStoreContract(StoreContract):
             await store.compiles.add_tasks(done, tasks_of(done, 1))
             await store.compiles.finish_compile(done, Compiled(1, 2), NOON)
             await store.compiles.fail_compile(failed, "no", NOON)
-            await store.jobs.cancel_job(canceled, an_order(job=canceled), "Canceled")
+            await cancel(store, canceled)
             await store.compiles.begin_compile(begun)
             await store.compiles.add_tasks(begun, tasks_of(begun, 1))
         async with engine() as store:
@@ -104,7 +104,7 @@ class CompileStoreContract(StoreContract):
         manager = await linked(store)
         job_id = await submitted(store)
         await store.compiles.begin_compile(job_id)
-        await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled by ada")
+        await cancel(store, job_id)
         assert await store.compiles.add_tasks(job_id, tasks_of(job_id, 2)) is False
         assert await store.compiles.finish_compile(job_id, Compiled(2, 4), NOON) is None
         assert await store.compiles.fail_compile(job_id, "no", NOON) is False
@@ -145,7 +145,7 @@ class CompileStoreContract(StoreContract):
         await store.compiles.begin_compile(job.id)
         await store.compiles.add_tasks(job.id, tasks_of(job.id, 1))
         steps = [
-            store.jobs.cancel_job(job.id, an_order(job=job.id), "Canceled"),
+            cancel(store, job.id),
             store.compiles.finish_compile(job.id, Compiled(1, 2), NOON),
         ]
         await asyncio.gather(*(steps if cancels_first else reversed(steps)))

@@ -13,7 +13,7 @@ from contracts.server_store import (
     ServerStore,
     StoreContract,
     a_job,
-    an_order,
+    cancel,
     compiled,
     job_report,
     linked,
@@ -23,7 +23,8 @@ from contracts.server_store import (
 from flamenco_core.identifiers import new_id
 from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_core.wire.manager_api import JobFile, TaskDefinitionSchema
-from flamenco_server.jobs import IdempotencyKeyReused, JobEnded, SubmissionKey
+from flamenco_server.job_requests import JobEnded
+from flamenco_server.jobs import IdempotencyKeyReused, SubmissionKey
 from flamenco_server.reading import NoSuchJob
 
 KEY = SubmissionKey.of("a key", b"body")
@@ -97,7 +98,7 @@ class JobStoreContract(StoreContract):
 
     async def test_a_job_that_waits_for_a_manager_is_canceled_at_once(self, store: ServerStore) -> None:
         job_id = await compiled(store, tasks=3)
-        job = await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled by ada")
+        job = await cancel(store, job_id)
         assert (job.status, job.activity, job.finished_at) == (JobStatus.CANCELED, "Canceled by ada", NOON)
         assert job.counts == {"canceled": 3}
         tasks = (await store.reader.tasks(job_id, 10, None, None)).items
@@ -109,7 +110,7 @@ class JobStoreContract(StoreContract):
         job_id = await submitted(store)
         await store.compiles.begin_compile(job_id)
         await store.compiles.add_tasks(job_id, tasks_of(job_id, 3))
-        job = await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled by ada")
+        job = await cancel(store, job_id)
         assert (job.status, job.counts) == (JobStatus.CANCELED, {})
         assert (await store.reader.tasks(job_id, 10, None, None)).items == []
         assert await store.jobs.task_lines(job_id, -1) == b""
@@ -117,14 +118,13 @@ class JobStoreContract(StoreContract):
     async def test_a_job_of_a_manager_is_asked_for_once(self, store: ServerStore) -> None:
         manager = await linked(store)
         job_id = await compiled(store)
-        order = an_order(job=job_id)
-        for asked in (order, an_order(job=job_id)):
-            job = await store.jobs.cancel_job(job_id, asked, "Canceled by ada")
+        for _ in range(2):
+            job = await cancel(store, job_id)
             assert (job.status, job.cancel_requested) == (JobStatus.CANCEL_REQUESTED, True)
             assert (job.manager_id, job.finished_at) == (manager, None)
         orders = await store.orders.orders_after(manager, 0, 10)
         assert [item.kind for item in orders] == ["job.submit", "job.cancel"]
-        assert (orders[1].id, orders[1].details) == (order.id, {"job": job_id})
+        assert (orders[1].id, orders[1].details) == (job.asks["state"].order, {"job": job_id})
 
     @pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELED])
     async def test_a_job_that_has_ended_cannot_be_canceled(self, store: ServerStore, status: JobStatus) -> None:
@@ -134,13 +134,13 @@ class JobStoreContract(StoreContract):
         report = reporter.next(jobs=[job_report(job_id, reporter.rev(), status)])
         await store.reports.apply_report(manager, report, NOON)
         with pytest.raises(JobEnded, match=status):
-            await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled by ada")
+            await cancel(store, job_id)
         assert len(await store.orders.orders_after(manager, 0, 10)) == 1
         assert (await store.jobs.job(job_id)).cancel_requested is False
 
     async def test_what_is_not_there_cannot_be_canceled(self, store: ServerStore) -> None:
         with pytest.raises(NoSuchJob):
-            await store.jobs.cancel_job(new_id(), an_order(), "Canceled by ada")
+            await cancel(store, new_id())
 
     async def test_definitions_of_tasks_come_as_lines_in_their_order_from_wherever_one_asks(
         self, store: ServerStore

@@ -12,6 +12,7 @@ from contracts.server_store import (
     a_hello,
     an_order,
     at,
+    cancel,
     compiled,
     linked,
 )
@@ -56,7 +57,7 @@ class ManagerStoreContract(StoreContract):
     async def test_a_hello_gets_the_jobs_that_wait_oldest_first_and_each_once(self, store: ServerStore) -> None:
         waiting = [await compiled(store) for _ in range(3)]
         gone = await compiled(store)
-        await store.jobs.cancel_job(gone, an_order(job=gone), "Canceled")
+        await cancel(store, gone)
         manager = new_id()
         await store.managers.add_manager(manager, "site", "sha256", NOON)
         assert await store.managers.record_hello(manager, a_hello(), NOON) == waiting

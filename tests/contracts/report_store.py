@@ -12,8 +12,8 @@ from contracts.server_store import (
     ServerStore,
     StoreContract,
     a_report,
-    an_order,
     at,
+    cancel,
     compiled,
     frame_report,
     job_report,
@@ -218,7 +218,7 @@ class ReportStoreContract(StoreContract):
     async def test_a_job_shows_what_was_asked_until_it_has_ended(self, store: ServerStore) -> None:
         manager = await linked(store)
         job_id, reporter = await compiled(store), Reporter()
-        await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled")
+        await cancel(store, job_id)
         for reported, shown in (
             (JobStatus.ACTIVE, JobStatus.CANCEL_REQUESTED),
             (JobStatus.CANCELED, JobStatus.CANCELED),
@@ -230,7 +230,7 @@ class ReportStoreContract(StoreContract):
     async def test_a_job_that_completes_although_it_was_canceled_is_completed(self, store: ServerStore) -> None:
         manager = await linked(store)
         job_id, reporter = await compiled(store), Reporter()
-        await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled")
+        await cancel(store, job_id)
         report = reporter.next(jobs=[job_report(job_id, reporter.rev(), JobStatus.COMPLETED)])
         await store.reports.apply_report(manager, report, NOON)
         assert (await store.reader.job(job_id)).status is JobStatus.COMPLETED
@@ -268,20 +268,22 @@ class OrderResultContract(StoreContract):
         reporter = Reporter()
         report = reporter.next(jobs=[job_report(job_id, reporter.rev(), JobStatus.ACTIVE)])
         await store.reports.apply_report(manager, report, NOON)
-        await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled")
+        await cancel(store, job_id)
         report = reporter.next(orders=[OrderResult(2, "dropped", "it is deleted")])
         assert await store.reports.apply_report(manager, report, NOON) == [Change("job", job_id)]
         job = await store.reader.job(job_id)
         assert (job.status, job.cancel_requested) == (JobStatus.ACTIVE, False)
-        await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled")  # and so it can be asked again
+        await cancel(store, job_id)  # and so it can be asked again
         assert len(await store.orders.orders_after(manager, 0, 10)) == 3
 
-    async def test_what_was_done_changes_nothing_by_itself(self, store: ServerStore, manager: str, job_id: str) -> None:
-        await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled")
-        before = await everything(store, job_id)
+    async def test_what_was_done_is_asked_no_more_and_what_came_of_it_is_reported(
+        self, store: ServerStore, manager: str, job_id: str
+    ) -> None:
+        await cancel(store, job_id)
         results = [OrderResult(number, "done") for number in (1, 2, 99)]
-        assert await store.reports.apply_report(manager, a_report(1, orders=results), NOON) == []
-        assert await everything(store, job_id) == before
+        assert await store.reports.apply_report(manager, a_report(1, orders=results), NOON) == [Change("job", job_id)]
+        job = await store.reader.job(job_id)
+        assert (job.status, job.asks, job.refused) == (JobStatus.UNDER_CONSTRUCTION, {}, "")
 
     async def test_a_result_is_taken_once(self, store: ServerStore, manager: str, job_id: str) -> None:
         reporter = Reporter()

@@ -22,8 +22,12 @@ from flamenco_core.wire.manager_api import (
     WorkerReport,
 )
 from flamenco_core.wire.worker_api import Command
+from flamenco_server import job_requests
 from flamenco_server.accounts import AccountStore
+from flamenco_server.asking import Asker
 from flamenco_server.compiling import Compiled, CompileStore
+from flamenco_server.erasing import BinStore
+from flamenco_server.farm_settings import SettingsStore
 from flamenco_server.job_type_registry import LoadedJobType, load_source
 from flamenco_server.jobs import JobStore
 from flamenco_server.manager_jobs import ManagerJobStore
@@ -32,6 +36,8 @@ from flamenco_server.orders import NewOrder, OrderStore
 from flamenco_server.reading import FarmReader
 from flamenco_server.records import Job
 from flamenco_server.reports import ReceivedReport, ReportStore
+from flamenco_server.steering import AskStore
+from flamenco_server.tags import TagStore
 from flamenco_server.task_logs import LogStore
 from flamenco_server.thumbnails import ThumbnailStore
 
@@ -61,13 +67,23 @@ class JobsOnDisk(JobStore, ManagerJobStore, Protocol):
     """Jobs for people and for Managers: one engine keeps both."""
 
 
+class FarmStore(TagStore, SettingsStore, Protocol):
+    """What belongs to the whole farm."""
+
+
 class ServerStore(Protocol):
     """All records of a Server, each kind behind the Protocol that its users declare."""
 
     @property
     def accounts(self) -> AccountStore: ...
     @property
+    def asks(self) -> AskStore: ...
+    @property
+    def bin(self) -> BinStore: ...
+    @property
     def compiles(self) -> CompileStore: ...
+    @property
+    def farm(self) -> FarmStore: ...
     @property
     def jobs(self) -> JobsOnDisk: ...
     @property
@@ -182,6 +198,14 @@ async def compiled(store: ServerStore, job: Job | None = None, tasks: int = 2, f
     steps = sum(task.steps_total for task in definitions)
     await store.compiles.finish_compile(job_id, Compiled(len(definitions), steps), NOON)
     return job_id
+
+
+ADA = Asker("ada", NOON)
+
+
+async def cancel(store: ServerStore, job_id: str, by: Asker = ADA) -> Job:
+    """Ask for a job to be cancelled."""
+    return await store.asks.change_job(job_id, lambda job: job_requests.cancel(job, by))
 
 
 class Reporter:

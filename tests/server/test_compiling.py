@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from server_world import a_job_type
 
-from contracts.server_store import HELLO_TYPE, NOON, ServerStore, a_job, an_order, linked
+from contracts.server_store import (
+    HELLO_TYPE,
+    NOON,
+    ServerStore,
+    a_job,
+    cancel,
+    linked,
+)
 from flamenco_core.identifiers import task_id
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import TaskDefinition
@@ -157,7 +164,7 @@ async def test_a_job_that_is_canceled_half_way_is_compiled_no_further(store: Ser
         await half.stopped.wait()
     running.cancel()
     await asyncio.wait([running])
-    await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled by ada")
+    await cancel(store, job_id)
     whole = InBatches(store.compiles)
     async with asyncio.timeout(20):
         await a_compiler(whole).compile(job_id)
@@ -171,7 +178,7 @@ async def test_a_cancel_between_two_batches_ends_the_compile(store: ServerStore)
     class CancelsAfterTwo(InBatches):
         async def add_tasks(self, job_id: str, tasks: Sequence[TaskDefinition]) -> bool:
             if len(self.batches) == 2:
-                await store.jobs.cancel_job(job_id, an_order(job=job_id), "Canceled by ada")
+                await cancel(store, job_id)
             return await super().add_tasks(job_id, tasks)
 
     batched = CancelsAfterTwo(store.compiles)

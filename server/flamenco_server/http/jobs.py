@@ -1,20 +1,17 @@
-"""Jobs: submit, list, look at, cancel; their tasks, frames and thumbnails."""
-
-from typing import Any
+"""Jobs: submit, list, look at; their tasks, frames and thumbnails."""
 
 from aiohttp import web
-from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import fields
 
 from flamenco_core.errors import BadInput
 from flamenco_core.statuses import JobStatus, TaskStatus
-from flamenco_core.wire.manager_api import JobFileSchema
-from flamenco_core.wire.schema import Integer
 from flamenco_runtime.clock import Clock
 from flamenco_runtime.json_body import json_reply, load_json, read_json_bytes
-from flamenco_server.documents import job_detail, job_document
+from flamenco_server.documents import job_detail
 from flamenco_server.http.access import signed_in
 from flamenco_server.http.parameters import PageQuery, number_in_path, query_of, uuid_in_path
-from flamenco_server.jobs import Submission, SubmissionKey, Submitting, cancel_job, submit_job
+from flamenco_server.http.submissions import SubmissionSchema
+from flamenco_server.jobs import Submission, SubmissionKey, Submitting, submit_job
 from flamenco_server.reading import FarmView
 from flamenco_server.thumbnails import ThumbnailFolder
 
@@ -31,41 +28,11 @@ class BadIdempotencyKey(BadInput):
         super().__init__(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters; a fresh UUID is best.")
 
 
-def _printable(text: str) -> None:
-    if not text.strip() or not text.isprintable():
-        raise ValidationError("must be a line of text.")
-
-
-class _FileSchema(JobFileSchema):
-    class Meta:
-        unknown = RAISE
-
-
-class SubmissionSchema(Schema):
-    """What somebody wants rendered."""
-
-    class Meta:
-        """A misspelt key is refused, not forgotten."""
-
-        unknown = RAISE
-
-    name = fields.String(required=True, validate=[validate.Length(1, 200), _printable])
-    type = fields.String(required=True, validate=validate.Length(max=200))
-    type_etag = fields.String(load_default=None, allow_none=True)
-    priority = Integer(load_default=50, validate=validate.Range(0, 100))
-    settings = fields.Dict(keys=fields.String(), load_default=dict)
-    metadata = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
-    files = fields.List(fields.Nested(_FileSchema), load_default=list)
-
-    @post_load
-    def _make(self, data: dict[str, Any], **_: object) -> Submission:
-        return Submission(**data)
-
-
 class JobsQuery(PageQuery):
     """The query of the list of jobs."""
 
     status = fields.Enum(JobStatus, by_value=True, load_default=None)
+    deleted = fields.Boolean(load_default=False)
 
 
 class TasksQuery(PageQuery):
@@ -99,11 +66,6 @@ def job_routes(view: FarmView, desk: Submitting, clock: Clock) -> list[web.Route
     async def one(request: web.Request) -> web.Response:
         return json_reply(await view.job(uuid_in_path(request, "job_id")))
 
-    async def cancel(request: web.Request) -> web.Response:
-        job_id = uuid_in_path(request, "job_id")
-        job = await cancel_job(desk.store, desk.bus, job_id, signed_in(request), now=clock())
-        return json_reply(job_document(job), status=202)
-
     async def tasks(request: web.Request) -> web.Response:
         return json_reply(await view.tasks(uuid_in_path(request, "job_id"), **query_of(request, _TASKS_QUERY)))
 
@@ -114,7 +76,6 @@ def job_routes(view: FarmView, desk: Submitting, clock: Clock) -> list[web.Route
         web.post("/api/v1/jobs", submit),
         web.get("/api/v1/jobs", every),
         web.get("/api/v1/jobs/{job_id}", one),
-        web.post("/api/v1/jobs/{job_id}/cancel", cancel),
         web.get("/api/v1/jobs/{job_id}/tasks", tasks),
         web.get("/api/v1/jobs/{job_id}/frames", frames),
     ]

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from marshmallow import RAISE, Schema, fields, validate
 
+from flamenco_core.wire.farm_settings import changed_from_default
 from flamenco_core.wire.manager_api import (
     COMMANDS_MEDIA_TYPE,
     MANAGER_FEED,
@@ -24,6 +25,7 @@ from flamenco_core.wire.manager_api import (
 from flamenco_runtime.clock import Clock
 from flamenco_runtime.json_body import MIB, json_reply, load_json, read_json, read_json_bytes, read_limited
 from flamenco_server.events import EventBus
+from flamenco_server.farm_settings import SettingsStore
 from flamenco_server.http.access import signed_in
 from flamenco_server.http.parameters import number_in_path, query_of, uuid_in_path
 from flamenco_server.manager_jobs import ManagerJobStore, job_for, task_stream
@@ -75,6 +77,7 @@ class ManagerDesk:
     """What serves Managers."""
 
     managers: ManagerStore
+    settings: SettingsStore
     orders: OrderDesk
     jobs: ManagerJobStore
     reports: ReportStore
@@ -117,7 +120,8 @@ def _linked(managers: ManagerStore) -> Callable[[Handler], Handler]:
 def _hello(desk: ManagerDesk) -> Handler:
     async def hello(request: web.Request) -> web.StreamResponse:
         said = await read_json(request, _HELLO)
-        reply = await receive_hello(desk.managers, desk.bus, signed_in(request).id, said, now=desk.clock())
+        settings = changed_from_default(await desk.settings.farm_settings())
+        reply = await receive_hello(desk.managers, desk.bus, signed_in(request).id, said, settings, now=desk.clock())
         return json_reply(_HELLO_REPLY.dump(reply))
 
     return hello

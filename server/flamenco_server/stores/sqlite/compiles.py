@@ -16,9 +16,9 @@ from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.compiling import Compiled
 from flamenco_server.records import Job
-from flamenco_server.stores.sqlite.issuing import choose_manager, issue_job
+from flamenco_server.stores.sqlite.issuing import issue_if_possible
 from flamenco_server.stores.sqlite.reading import read_job
-from flamenco_server.stores.sqlite.rows import as_json, first, rows
+from flamenco_server.stores.sqlite.rows import as_json, erase_tasks, first, rows
 
 WAITING = "Waiting for a Manager"
 
@@ -45,7 +45,7 @@ class SqliteCompiles:
 
         def work(db: apsw.Connection) -> Sequence[str]:
             found = db.execute(
-                "SELECT id FROM jobs WHERE status = 'under-construction' AND NOT compiled ORDER BY number"
+                "SELECT id FROM jobs WHERE manager IS NULL AND finished_at IS NULL AND NOT compiled ORDER BY number"
             )
             return [row["id"] for row in rows(found)]
 
@@ -57,7 +57,7 @@ class SqliteCompiles:
         def work(db: apsw.Connection) -> Job | None:
             if not _is_compiling(db, job_id):
                 return None
-            _erase_tasks(db, job_id)
+            erase_tasks(db, job_id)
             return read_job(db, job_id)
 
         return await self._journal.write(work)
@@ -94,10 +94,7 @@ class SqliteCompiles:
                     *(compiled.steps_total, job_id),
                 ),
             )
-            manager_id = choose_manager(db, now)
-            if manager_id is not None:
-                issue_job(db, job_id, manager_id, now)
-            return manager_id
+            return issue_if_possible(db, job_id, now)
 
         return await self._journal.write(work)
 
@@ -107,9 +104,10 @@ class SqliteCompiles:
         def work(db: apsw.Connection) -> bool:
             if not _is_compiling(db, job_id):
                 return False
-            _erase_tasks(db, job_id)
+            erase_tasks(db, job_id)
             db.execute(
-                "UPDATE jobs SET status = 'failed', activity = ?, finished_at = ? WHERE id = ?",
+                "UPDATE jobs SET status = 'failed', reported_status = 'failed', asks = '{}', activity = ?,"
+                " finished_at = ? WHERE id = ?",
                 (activity, rfc3339(now), job_id),
             )
             return True
@@ -127,15 +125,8 @@ class SqliteCompiles:
 
 
 def _is_compiling(db: apsw.Connection, job_id: str) -> bool:
-    row = first(
-        db.execute("SELECT 1 FROM jobs WHERE id = ? AND status = 'under-construction' AND NOT compiled", (job_id,))
-    )
+    row = first(db.execute("SELECT 1 FROM jobs WHERE id = ? AND finished_at IS NULL AND NOT compiled", (job_id,)))
     return row is not None
-
-
-def _erase_tasks(db: apsw.Connection, job_id: str) -> None:
-    db.execute("DELETE FROM tasks WHERE job = ?", (job_id,))
-    db.execute("DELETE FROM task_slices WHERE job = ?", (job_id,))
 
 
 def _slice(job_id: str, tasks: Sequence[TaskDefinition]) -> _Slice:

@@ -1,19 +1,84 @@
 """Giving compiled jobs to Managers, within the transaction that makes them ready."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import apsw
 
 from flamenco_core.wire.schema import rfc3339
 from flamenco_server.orders import submit_order
-from flamenco_server.records import AWAY_AFTER
+from flamenco_server.records import AWAY_AFTER, Job
 from flamenco_server.stores.sqlite.orders import issue
-from flamenco_server.stores.sqlite.rows import first, rows
+from flamenco_server.stores.sqlite.reading import read_job
+from flamenco_server.stores.sqlite.rows import Row, as_json, first, rows
 
 
-def choose_manager(db: apsw.Connection, now: datetime) -> str | None:
-    """Return the Manager for a new job: of those that ever said hello one that is not away, of these the oldest."""
+class _NeverRunnable(Exception):
+    """A job can be given to no Manager; the message says why."""
+
+
+def issue_if_possible(db: apsw.Connection, job_id: str, now: datetime) -> str | None:
+    """Issue a compiled job to the Manager that suits it; returns the Manager's id, None if the job waits for one.
+
+    Of those that ever said hello it is one that is not away, of these the oldest; but a job that needs others goes
+    where they are, and after them. A job that can never run fails.
+    """
+    job = read_job(db, job_id)
+    try:
+        needed = _needed_rows(db, job)
+        if any(row["manager"] is None for row in needed):
+            return None
+        manager_id = _manager_of(needed) or _oldest_manager(db, now)
+    except _NeverRunnable as reason:
+        _fail(db, job_id, str(reason), now)
+        return None
+    if manager_id is not None:
+        _issue_job(db, job, manager_id, now)
+    return manager_id
+
+
+def issue_waiting(db: apsw.Connection, manager_id: str, now: datetime) -> Sequence[str]:
+    """Issue the compiled jobs that wait, now that this Manager is there; returns the ids of those that it got."""
+    waiting = [
+        row["id"]
+        for row in rows(
+            db.execute("SELECT id FROM jobs WHERE manager IS NULL AND finished_at IS NULL AND compiled ORDER BY number")
+        )
+    ]
+    return [job_id for job_id in waiting if issue_if_possible(db, job_id, now) == manager_id]
+
+
+def _needed_rows(db: apsw.Connection, job: Job) -> Sequence[Row]:
+    """Return those of the needed jobs that the job has still to wait for. Raises _NeverRunnable."""
+    query = "SELECT id, name, manager, status, finished_at FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+    ids = as_json([needed.job for needed in job.terms.needs_jobs])
+    found = {row["id"]: row for row in rows(db.execute(query, (ids,)))}
+    waits = [needed for needed in job.terms.needs_jobs if not _is_over(found.get(needed.job))]
+    for needed in job.terms.needs_jobs:
+        if needed not in waits and not needed.ended:
+            row = found.get(needed.job)
+            what = f"the job {row['name']!r}, which is {row['status']}" if row else "a job that is gone"
+            raise _NeverRunnable(f"It waits for {what}.")
+    if len(waits) < len(job.terms.needs_jobs):
+        terms = replace(job.terms, needs_jobs=waits)
+        db.execute("UPDATE jobs SET terms = ? WHERE id = ?", (as_json(terms), job.id))
+    return [found[needed.job] for needed in waits]
+
+
+def _is_over(row: Row | None) -> bool:
+    """Tell whether no Manager will ever have a job."""
+    return row is None or (row["manager"] is None and row["finished_at"] is not None)
+
+
+def _manager_of(needed: Sequence[Row]) -> str | None:
+    managers = {row["manager"] for row in needed}
+    if len(managers) > 1:
+        raise _NeverRunnable("It waits for jobs that are on different Managers.")
+    return next(iter(managers), None)
+
+
+def _oldest_manager(db: apsw.Connection, now: datetime) -> str | None:
     row = first(
         db.execute(
             "SELECT id FROM managers WHERE feed IS NOT NULL ORDER BY last_seen < ?, created_at, id LIMIT 1",
@@ -23,30 +88,19 @@ def choose_manager(db: apsw.Connection, now: datetime) -> str | None:
     return str(row["id"]) if row else None
 
 
-def issue_job(db: apsw.Connection, job_id: str, manager_id: str, now: datetime) -> None:
+def _issue_job(db: apsw.Connection, job: Job, manager_id: str, now: datetime) -> None:
     """Issue a compiled job, once: from now on it is the Manager's."""
-    row = first(
-        db.execute(
-            "UPDATE jobs SET manager = ?1, activity = 'Manager ' || (SELECT name FROM managers WHERE id = ?1)"
-            " || ' fetches it' WHERE id = ?2 AND manager IS NULL RETURNING owner",
-            (manager_id, job_id),
-        )
+    db.execute(
+        "UPDATE jobs SET manager = ?1, activity = 'Manager ' || (SELECT name FROM managers WHERE id = ?1)"
+        " || ' fetches it' WHERE id = ?2",
+        (manager_id, job.id),
     )
-    if row is not None:
-        issue(db, manager_id, submit_order(job_id, row["owner"], now))
+    issue(db, manager_id, submit_order(job.id, job.owner, now))
 
 
-def issue_waiting(db: apsw.Connection, manager_id: str, now: datetime) -> Sequence[str]:
-    """Issue all compiled jobs that wait for a Manager to this one, oldest first; returns their ids."""
-    waiting = [
-        row["id"]
-        for row in rows(
-            db.execute(
-                "SELECT id FROM jobs WHERE manager IS NULL AND compiled AND status = 'under-construction'"
-                " ORDER BY number"
-            )
-        )
-    ]
-    for job_id in waiting:
-        issue_job(db, job_id, manager_id, now)
-    return waiting
+def _fail(db: apsw.Connection, job_id: str, why: str, now: datetime) -> None:
+    db.execute(
+        "UPDATE jobs SET status = 'failed', reported_status = 'failed', asks = '{}', activity = ?, finished_at = ?"
+        " WHERE id = ?",
+        (why, rfc3339(now), job_id),
+    )

@@ -1,17 +1,14 @@
-"""Jobs in SQLite: submitting, cancelling, and what their Managers fetch."""
+"""Jobs in SQLite: submitting, and what their Managers fetch."""
 
 import zlib
 
 import apsw
 
-from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.job_type_registry import LoadedJobType
-from flamenco_server.jobs import IdempotencyKeyReused, JobEnded, SubmissionKey, Submitted
-from flamenco_server.orders import NewOrder
+from flamenco_server.jobs import IdempotencyKeyReused, SubmissionKey, Submitted
 from flamenco_server.records import Job
-from flamenco_server.stores.sqlite.orders import issue
 from flamenco_server.stores.sqlite.reading import read_job
 from flamenco_server.stores.sqlite.rows import as_json, first
 
@@ -42,21 +39,6 @@ class SqliteJobs:
     async def submitted_with(self, owner: str, key: SubmissionKey) -> Job | None:
         """Return the job that has this key, None if there is none. Raises IdempotencyKeyReused."""
         return await self._journal.read(lambda db: _submitted_with(db, owner, key))
-
-    async def cancel_job(self, job_id: str, order: NewOrder, activity: str) -> Job:
-        """Cancel a job, in one step: at once if no Manager has it, else by issuing ``order`` to that Manager, once."""
-
-        def work(db: apsw.Connection) -> Job:
-            job = read_job(db, job_id)
-            if job.status.is_ended:
-                raise JobEnded(job.name, job.status)
-            if job.manager_id is None:
-                _cancel_at_once(db, job, order, activity)
-            elif not job.cancel_requested:
-                _ask_to_cancel(db, job, order)
-            return read_job(db, job_id)
-
-        return await self._journal.write(work)
 
     async def job(self, job_id: str) -> Job:
         """Return one job. Raises NoSuchJob."""
@@ -96,12 +78,14 @@ def _submitted_with(db: apsw.Connection, owner: str, key: SubmissionKey) -> Job 
 
 def _insert(db: apsw.Connection, job: Job) -> None:
     db.execute(
-        "INSERT INTO jobs (id, name, type, type_etag, priority, owner, created_at, settings, metadata, files, status,"
-        " activity, frames, frame_count, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO jobs (id, name, type, type_etag, priority, owner, created_at, settings, metadata, files, project,"
+        " tag, start_paused, terms, status, reported_status, activity, frames, frame_count, output)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(job.id, job.name, job.type, job.type_etag, job.priority, job.owner, rfc3339(job.created_at)),
-            *(as_json(job.settings), as_json(job.metadata), as_json(job.files), str(job.status)),
-            *(job.activity, job.frames, job.frame_count, job.output),
+            *(as_json(job.settings), as_json(job.metadata), as_json(job.files), job.project, job.tag),
+            *(job.start_paused, as_json(job.terms), str(job.status), str(job.reported_status), job.activity),
+            *(job.frames, job.frame_count, job.output),
         ),
     )
 
@@ -110,27 +94,4 @@ def _keep_source(db: apsw.Connection, source: LoadedJobType) -> None:
     db.execute(
         "INSERT INTO job_type_sources (etag, name, source) VALUES (?, ?, ?) ON CONFLICT (etag) DO NOTHING",
         (source.etag, source.type.name, source.source),
-    )
-
-
-def _cancel_at_once(db: apsw.Connection, job: Job, order: NewOrder, activity: str) -> None:
-    """End a job that no Manager knows of; its tasks, if they are all stored, are canceled too."""
-    db.execute("UPDATE tasks SET status = 'canceled' WHERE job = ?", (job.id,))
-    counts = {"canceled": job.task_count} if job.task_count else {}
-    db.execute(
-        "UPDATE jobs SET status = 'canceled', cancel_requested = 1, activity = ?, finished_at = ?, counts = ?"
-        " WHERE id = ?",
-        (activity, rfc3339(order.asked_at), as_json(counts), job.id),
-    )
-    if not job.task_count:
-        db.execute("DELETE FROM tasks WHERE job = ?", (job.id,))
-        db.execute("DELETE FROM task_slices WHERE job = ?", (job.id,))
-
-
-def _ask_to_cancel(db: apsw.Connection, job: Job, order: NewOrder) -> None:
-    assert job.manager_id is not None
-    issue(db, job.manager_id, order)
-    db.execute(
-        "UPDATE jobs SET cancel_requested = 1, status = ? WHERE id = ?",
-        (str(JobStatus.CANCEL_REQUESTED), job.id),
     )

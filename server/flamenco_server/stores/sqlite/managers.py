@@ -8,10 +8,13 @@ import apsw
 from flamenco_core.wire.manager_api import NO_DIGEST, Hello
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
+from flamenco_server.asking import Asker
 from flamenco_server.managers import Link, ManagerNameTaken
+from flamenco_server.stores.sqlite.farm import read_tags
 from flamenco_server.stores.sqlite.issuing import issue_waiting
-from flamenco_server.stores.sqlite.orders import last_order
+from flamenco_server.stores.sqlite.orders import issue, last_order
 from flamenco_server.stores.sqlite.rows import first
+from flamenco_server.tags import put_tag_order
 
 
 class SqliteManagers:
@@ -30,6 +33,8 @@ class SqliteManagers:
                 "INSERT INTO managers (id, name, token_sha256, created_at) VALUES (?, ?, ?, ?)",
                 (manager_id, name, token_sha256, rfc3339(now)),
             )
+            for tag in read_tags(db):
+                issue(db, manager_id, put_tag_order(tag, Asker(name, now)))
 
         await self._journal.write(work)
 

@@ -9,7 +9,7 @@ import orjson
 from flamenco_core.wire.manager_api import NO_DIGEST, Order, order_digest
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
-from flamenco_server.orders import NewOrder, UnknownOrder
+from flamenco_server.orders import NewOrder, OrderAnswer, UnknownOrder
 from flamenco_server.stores.sqlite.rows import Row, as_json, first, moment, rows
 
 
@@ -61,6 +61,18 @@ class SqliteOrders:
                 (manager_id, number, limit),
             )
             return [_order_of(row) for row in rows(found)]
+
+        return await self._journal.read(work)
+
+    async def order_answer(self, order_id: str) -> OrderAnswer | None:
+        """Return what became of an order, None while its Manager has not said so."""
+
+        def work(db: apsw.Connection) -> OrderAnswer | None:
+            query = "SELECT result, why, answer FROM orders WHERE id = ? AND result IS NOT NULL"
+            row = first(db.execute(query, (order_id,)))
+            if row is None:
+                return None
+            return OrderAnswer(row["result"], row["why"], orjson.loads(row["answer"]) if row["answer"] else None)
 
         return await self._journal.read(work)
 

@@ -12,12 +12,12 @@ from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_core.wire.worker_api import Command
 from flamenco_runtime.journal import Journal
 from flamenco_server.reading import NoSuchJob, NoSuchTask, NoSuchWorker
-from flamenco_server.records import Frame, Job, Manager, Page, Task, Worker
+from flamenco_server.records import Frame, Job, Manager, Page, Task, Worker, WorkerState
 from flamenco_server.stores.sqlite.frames import read_frames
-from flamenco_server.stores.sqlite.rows import as_json, first, job_of, manager_of, rows, task_of, worker_of
+from flamenco_server.stores.sqlite.rows import as_json, first, job_of, manager_of, rows, state_of, task_of, worker_of
 
 _BEYOND = 2**62
-"""Greater than any number of a job."""
+"""Greater than any number of a job, or of a state."""
 
 
 class SqliteReader:
@@ -30,17 +30,19 @@ class SqliteReader:
         """Return one job. Raises NoSuchJob."""
         return await self._journal.read(lambda db: read_job(db, job_id))
 
-    async def jobs(self, limit: int, after: int | None, status: JobStatus | None) -> Page[Job]:
-        """Return jobs, newest first, beginning below the number ``after``."""
+    async def jobs(
+        self, limit: int, after: int | None, status: JobStatus | None, *, deleted: bool = False
+    ) -> Page[Job]:
+        """Return jobs, newest first, beginning below the number ``after``; ``deleted``: those in the bin."""
         before = _BEYOND if after is None else after
 
         def work(db: apsw.Connection) -> Page[Job]:
-            if status is None:
-                query = "SELECT * FROM job_rows WHERE number < ? ORDER BY number DESC LIMIT ?"
-                values: tuple[Any, ...] = (before, limit + 1)
-            else:
-                query = "SELECT * FROM job_rows WHERE status = ? AND number < ? ORDER BY number DESC LIMIT ?"
-                values = (str(status), before, limit + 1)
+            values: tuple[Any, ...] = (deleted, before, limit + 1)
+            query = "SELECT * FROM job_rows WHERE (deleted_at IS NOT NULL) = ? AND number < ?"
+            if status is not None:
+                query = "SELECT * FROM job_rows WHERE status = ? AND (deleted_at IS NOT NULL) = ? AND number < ?"
+                values = (str(status), *values)
+            query += " ORDER BY number DESC LIMIT ?"
             found = [job_of(row) for row in rows(db.execute(query, values))]
             return Page(found[:limit], found[limit - 1].number if len(found) > limit else None)
 
@@ -109,6 +111,19 @@ class SqliteReader:
         """Return all Workers by name."""
         query = "SELECT * FROM worker_rows ORDER BY name, id"
         return await self._journal.read(lambda db: [worker_of(row) for row in rows(db.execute(query))])
+
+    async def worker_states(self, worker_id: str, limit: int, after: int | None) -> Page[WorkerState]:
+        """Return what a Worker was, the newest first, beginning below the number ``after``. Raises NoSuchWorker."""
+        before = _BEYOND if after is None else after
+
+        def work(db: apsw.Connection) -> Page[WorkerState]:
+            if first(db.execute("SELECT 1 FROM workers WHERE id = ?", (worker_id,))) is None:
+                raise NoSuchWorker(worker_id)
+            query = "SELECT * FROM worker_states WHERE worker = ? AND number < ? ORDER BY number DESC LIMIT ?"
+            found = [state_of(row) for row in rows(db.execute(query, (worker_id, before, limit + 1)))]
+            return Page(found[:limit], found[limit - 1].number if len(found) > limit else None)
+
+        return await self._journal.read(work)
 
     async def managers(self) -> Sequence[Manager]:
         """Return all Managers by name."""

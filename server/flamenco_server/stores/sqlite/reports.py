@@ -1,20 +1,25 @@
 """Applying reports in SQLite: in one transaction, each object only where its ``rev`` is newer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import apsw
 
 from flamenco_core.frames import parse_frames
-from flamenco_core.statuses import JobStatus
-from flamenco_core.wire.manager_api import FrameReport, JobReport, OrderResult, Report, TaskReport, WorkerReport
+from flamenco_core.wire.manager_api import FrameReport, JobReport, OrderResult, Report, TaskReport, WorkerState
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
-from flamenco_server.events import Change
-from flamenco_server.jobs import shown_status
+from flamenco_server.events import Change, Kind
+from flamenco_server.job_requests import after_report
 from flamenco_server.reports import ReceivedReport, Verdict, judge
+from flamenco_server.stores.sqlite.asking import note_answer, write_job
 from flamenco_server.stores.sqlite.managers import link_of
+from flamenco_server.stores.sqlite.reading import read_job
 from flamenco_server.stores.sqlite.rows import as_json, first
+from flamenco_server.stores.sqlite.workers import apply_worker
+
+_NOUNS: Mapping[str, Kind] = {"job": "job", "task": "task", "worker": "worker"}
+"""What orders are about: the first word of their kind, and the key of their details that has the id."""
 
 
 class SqliteReports:
@@ -51,63 +56,64 @@ def _apply(db: apsw.Connection, manager_id: str, report: Report, now: datetime) 
     for frame in report.frames:
         yield from _apply_frame(db, manager_id, frame)
     for worker in report.workers:
-        yield from _apply_worker(db, manager_id, worker)
+        yield from apply_worker(db, manager_id, worker)
+    for state in report.worker_states:
+        _add_worker_state(db, manager_id, state)
 
 
 def _apply_order_result(db: apsw.Connection, manager_id: str, result: OrderResult, now: datetime) -> Iterator[Change]:
     row = first(
         db.execute(
-            "UPDATE orders SET result = ?, why = ? WHERE manager = ? AND number = ? AND result IS NULL"
-            " RETURNING kind, details ->> 'job' AS job",
-            (result.result, result.why, manager_id, result.order),
+            "UPDATE orders SET result = ?, why = ?, answer = ? WHERE manager = ? AND number = ? AND result IS NULL"
+            " RETURNING id, kind, details ->> 'job' AS job, details ->> 'task' AS task, details ->> 'worker' AS worker",
+            (
+                *(result.result, result.why, as_json(result.answer) if result.answer is not None else None),
+                *(manager_id, result.order),
+            ),
         )
     )
-    if row is None or result.result == "done":
+    if row is None:
         return
-    if row["kind"] == "job.submit":
-        _fail_unfetched(db, row["job"], result.why, now)
-    elif row["kind"] == "job.cancel":
-        _take_back_cancel(db, row["job"])
-    if row["job"] is not None:
-        yield Change("job", row["job"])
+    noun = row["kind"].partition(".")[0]
+    if row["kind"] == "task.why":
+        yield Change("answer", row["id"])
+    elif row["kind"] == "job.submit":
+        yield from _apply_submit_result(db, row["job"], result, now)
+    elif noun in _NOUNS and row["kind"] != "task.log":
+        note_answer(db, row["id"], (noun, row[noun]), result.result, result.why)
+        yield Change(_NOUNS[noun], row[noun], _job_of(db, row["task"]) if noun == "task" else None)
 
 
-def _fail_unfetched(db: apsw.Connection, job_id: str, why: str, now: datetime) -> None:
+def _apply_submit_result(db: apsw.Connection, job_id: str, result: OrderResult, now: datetime) -> Iterator[Change]:
     """End a job that its Manager will not run."""
+    if result.result == "done":
+        return
     db.execute(
-        "UPDATE jobs SET status = 'failed', activity = ?, finished_at = ?"
-        " WHERE id = ? AND status NOT IN ('completed', 'failed', 'canceled')",
-        (f"Its Manager dropped it: {why}", rfc3339(now), job_id),
+        "UPDATE jobs SET status = 'failed', reported_status = 'failed', asks = '{}', activity = ?, finished_at = ?"
+        " WHERE id = ? AND reported_status NOT IN ('completed', 'failed', 'canceled')",
+        (f"Its Manager dropped it: {result.why}", rfc3339(now), job_id),
     )
+    yield Change("job", job_id)
 
 
-def _take_back_cancel(db: apsw.Connection, job_id: str) -> None:
-    """Show what the Manager reported, where it did not follow a request to cancel."""
-    db.execute(
-        "UPDATE jobs SET cancel_requested = 0, status = coalesce(reported_status, 'under-construction')"
-        " WHERE id = ? AND status = 'cancel-requested'",
-        (job_id,),
-    )
+def _job_of(db: apsw.Connection, task_id: str) -> str | None:
+    row = first(db.execute("SELECT job FROM tasks WHERE id = ?", (task_id,)))
+    return str(row["job"]) if row else None
 
 
 def _apply_job(db: apsw.Connection, manager_id: str, job: JobReport) -> Iterator[Change]:
-    row = first(db.execute("SELECT cancel_requested FROM jobs WHERE id = ? AND manager = ?", (job.id, manager_id)))
-    if row is None:
-        return
-    status = shown_status(JobStatus(job.status), cancel_requested=bool(row["cancel_requested"]))
     changed = first(
         db.execute(
-            "UPDATE jobs SET status = ?, reported_status = ?, activity = ?, counts = ?, steps_completed = ?,"
-            " steps_total = ?, started_at = ?, finished_at = ?, rev_epoch = ?, rev_commit = ?"
-            " WHERE id = ? AND (rev_epoch, rev_commit) < (?, ?) RETURNING id",
+            "UPDATE jobs SET steps_completed = ?, steps_total = ?, started_at = ?, rev_epoch = ?, rev_commit = ?"
+            " WHERE id = ? AND manager = ? AND (rev_epoch, rev_commit) < (?, ?) RETURNING id",
             (
-                *(str(status), str(job.status), job.activity, as_json(job.counts), job.steps_completed),
-                *(job.steps_total, _text(job.started_at), _text(job.finished_at), job.rev.epoch, job.rev.commit),
-                *(job.id, job.rev.epoch, job.rev.commit),
+                *(job.steps_completed, job.steps_total, _text(job.started_at), job.rev.epoch, job.rev.commit),
+                *(job.id, manager_id, job.rev.epoch, job.rev.commit),
             ),
         )
     )
     if changed is not None:
+        write_job(db, after_report(read_job(db, job.id), job))
         yield Change("job", job.id)
 
 
@@ -157,32 +163,12 @@ def _apply_frame(db: apsw.Connection, manager_id: str, frame: FrameReport) -> It
     yield Change("frame", str(frame.frame), frame.job)
 
 
-def _apply_worker(db: apsw.Connection, manager_id: str, worker: WorkerReport) -> Iterator[Change]:
-    changed = first(
-        db.execute(
-            "INSERT INTO workers (id, manager, name, address, platform, software, task_types, status, status_requested,"
-            " approved, current_task, last_seen, node, slot, hardware, programs, rev_epoch, rev_commit)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address,"
-            " platform = excluded.platform, software = excluded.software, task_types = excluded.task_types,"
-            " status = excluded.status, status_requested = excluded.status_requested, approved = excluded.approved,"
-            " current_task = excluded.current_task, last_seen = excluded.last_seen, node = excluded.node,"
-            " slot = excluded.slot, hardware = excluded.hardware, programs = excluded.programs,"
-            " rev_epoch = excluded.rev_epoch, rev_commit = excluded.rev_commit"
-            " WHERE manager = excluded.manager"
-            " AND (rev_epoch, rev_commit) < (excluded.rev_epoch, excluded.rev_commit) RETURNING id",
-            (
-                *(worker.id, manager_id, worker.name, worker.address, worker.platform, worker.software),
-                *(as_json(worker.task_types), str(worker.status)),
-                *(str(worker.status_requested) if worker.status_requested else None, worker.approved),
-                *(worker.current_task, _text(worker.last_seen), worker.node, worker.slot),
-                *(as_json(worker.hardware) if worker.hardware else None, as_json(worker.programs)),
-                *(worker.rev.epoch, worker.rev.commit),
-            ),
-        )
+def _add_worker_state(db: apsw.Connection, manager_id: str, state: WorkerState) -> None:
+    db.execute(
+        "INSERT INTO worker_states (worker, status, at, why) SELECT id, ?, ?, ? FROM workers"
+        " WHERE id = ? AND manager = ?",
+        (str(state.status), rfc3339(state.at), state.why, state.worker, manager_id),
     )
-    if changed is not None:
-        yield Change("worker", worker.id)
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -8,11 +8,21 @@ import apsw
 import orjson
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import FailedAttempt, JobFile
+from flamenco_core.wire.manager_api import (
+    Block,
+    FailedAttempt,
+    JobFile,
+    NeededJob,
+    Rev,
+    SleepSchedule,
+    SleepScheduleSchema,
+)
 from flamenco_core.wire.worker_api import Gpu, Hardware, Program
-from flamenco_server.records import CurrentTask, Job, Manager, Task, Worker
+from flamenco_server.records import Asked, Asks, CurrentTask, Job, Manager, Task, Terms, Worker, WorkerState
 
 Row = dict[str, Any]
+
+_SCHEDULE = SleepScheduleSchema()
 
 
 def rows(cursor: apsw.Cursor) -> Iterator[Row]:
@@ -41,7 +51,7 @@ def as_json(value: object) -> str:
 def job_of(row: Row, files: str = "[]") -> Job:
     """Make a job of a row of ``job_rows`` and, where they are wanted, its files."""
     values = {
-        **row,
+        **{name: row[name] for name in row if name not in ("rev_epoch", "rev_commit")},
         "status": JobStatus(row["status"]),
         "created_at": datetime.fromisoformat(row["created_at"]),
         "started_at": moment(row["started_at"]),
@@ -49,7 +59,13 @@ def job_of(row: Row, files: str = "[]") -> Job:
         "settings": orjson.loads(row["settings"]),
         "metadata": orjson.loads(row["metadata"]),
         "counts": orjson.loads(row["counts"]),
-        "cancel_requested": bool(row["cancel_requested"]),
+        "reported_status": JobStatus(row["reported_status"]),
+        "start_paused": bool(row["start_paused"]),
+        "terms": _terms(row["terms"]),
+        "asks": asks_of(row["asks"]),
+        "deleted_at": moment(row["deleted_at"]),
+        "erased": bool(row["erased"]),
+        "rev": _rev(row),
         "manager_name": row["manager_name"] or "",
         "files": [JobFile(**file) for file in orjson.loads(files)],
     }
@@ -78,6 +94,9 @@ def task_of(row: Row) -> Task:
         result=orjson.loads(row["result"]) if row["result"] else None,
         started_at=moment(row["started_at"]),
         finished_at=moment(row["finished_at"]),
+        asks=asks_of(row["asks"]),
+        refused=row["refused"],
+        rev=_rev(row),
     )
 
 
@@ -104,7 +123,19 @@ def worker_of(row: Row) -> Worker:
         programs=[Program(**program) for program in orjson.loads(row["programs"])],
         node=row["node"],
         slot=row["slot"],
+        tags=orjson.loads(row["tags"]),
+        lazy=bool(row["lazy"]),
+        schedule=_schedule(row["schedule"]),
+        can_restart=bool(row["can_restart"]),
+        blocked=[Block(**block) for block in orjson.loads(row["blocked"])],
+        asks=asks_of(row["asks"]),
+        refused=row["refused"],
     )
+
+
+def state_of(row: Row) -> WorkerState:
+    """Make a state of a row of ``worker_states``."""
+    return WorkerState(row["number"], WorkerStatus(row["status"]), datetime.fromisoformat(row["at"]), row["why"])
 
 
 def manager_of(row: Row) -> Manager:
@@ -119,8 +150,37 @@ def manager_of(row: Row) -> Manager:
     )
 
 
+def asks_of(text: str) -> Asks:
+    """Read what is asked of something."""
+    return {about: Asked(**asked) for about, asked in orjson.loads(text).items()}
+
+
+def _terms(text: str) -> Terms:
+    values = orjson.loads(text)
+    start_after = moment(values["start_after"])
+    needs_jobs = [NeededJob(**needed) for needed in values["needs_jobs"]]
+    return Terms(**{**values, "start_after": start_after, "needs_jobs": needs_jobs})
+
+
+def _rev(row: Row) -> Rev | None:
+    return Rev(row["rev_epoch"], row["rev_commit"]) if row["rev_commit"] else None
+
+
+def _schedule(text: str | None) -> SleepSchedule | None:
+    if text is None:
+        return None
+    schedule: SleepSchedule = _SCHEDULE.load(orjson.loads(text))
+    return schedule
+
+
 def _hardware(text: str | None) -> Hardware | None:
     if text is None:
         return None
     values = orjson.loads(text)
     return Hardware(**{**values, "gpus": [Gpu(**gpu) for gpu in values["gpus"]]})
+
+
+def erase_tasks(db: apsw.Connection, job_id: str) -> None:
+    """Erase what was stored of a job's tasks by its compile."""
+    db.execute("DELETE FROM tasks WHERE job = ?", (job_id,))
+    db.execute("DELETE FROM task_slices WHERE job = ?", (job_id,))

@@ -11,7 +11,10 @@ from flamenco_core.identifiers import new_id
 from flamenco_runtime.journal import Journal
 from flamenco_runtime.migrations import migrate
 from flamenco_server.stores.sqlite.accounts import SqliteAccounts
+from flamenco_server.stores.sqlite.asking import SqliteAsks
+from flamenco_server.stores.sqlite.bin import SqliteBin
 from flamenco_server.stores.sqlite.compiles import SqliteCompiles
+from flamenco_server.stores.sqlite.farm import SqliteFarm
 from flamenco_server.stores.sqlite.jobs import SqliteJobs
 from flamenco_server.stores.sqlite.managers import SqliteManagers
 from flamenco_server.stores.sqlite.media import SqliteLogs, SqliteThumbnails
@@ -28,7 +31,10 @@ class SqliteStore:
     """All records of a Server, each kind behind the Protocol that its users declare."""
 
     accounts: SqliteAccounts
+    asks: SqliteAsks
+    bin: SqliteBin
     compiles: SqliteCompiles
+    farm: SqliteFarm
     jobs: SqliteJobs
     logs: SqliteLogs
     managers: SqliteManagers
@@ -48,7 +54,10 @@ async def open_store(folder: Path, on_failure: Callable[[BaseException], None]) 
     try:
         yield SqliteStore(
             accounts=SqliteAccounts(journal),
+            asks=SqliteAsks(journal),
+            bin=SqliteBin(journal),
             compiles=SqliteCompiles(journal),
+            farm=SqliteFarm(journal),
             jobs=SqliteJobs(journal),
             logs=SqliteLogs(journal),
             managers=SqliteManagers(journal),

@@ -1,6 +1,6 @@
 -- Moments are RFC 3339 text in UTC with milliseconds, so that they sort; JSON is text.
 
--- Facts about the store itself: its feed.
+-- Facts about the store itself and its farm: feed, farm-settings (JSON).
 CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -51,11 +51,14 @@ CREATE TABLE orders (
     digest TEXT NOT NULL,
     result TEXT,
     why TEXT NOT NULL DEFAULT '',
+    answer TEXT,
     PRIMARY KEY (manager, number)
 ) WITHOUT ROWID;
 
--- compiled: its tasks are stored, all of them. status is what people see, reported_status what the Manager said last.
--- A job is issued when it has a manager.
+-- compiled: its tasks are stored, all of them. status is what people see, reported_status what the Manager said last, or
+-- what the Server itself did before. A job is issued when it has a manager. asks: what people asked and the Manager has
+-- not answered, by what it is about: {value, by, order}. deleted_at: since when it is in the bin; erased: its Manager has
+-- no more of it.
 CREATE TABLE jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -68,10 +71,17 @@ CREATE TABLE jobs (
     settings TEXT NOT NULL,
     metadata TEXT NOT NULL,
     files TEXT NOT NULL,
+    project TEXT NOT NULL,
+    tag TEXT,
+    start_paused INTEGER NOT NULL,
+    terms TEXT NOT NULL,
     status TEXT NOT NULL,
-    reported_status TEXT,
+    reported_status TEXT NOT NULL,
     activity TEXT NOT NULL,
-    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    asks TEXT NOT NULL DEFAULT '{}',
+    refused TEXT NOT NULL DEFAULT '',
+    deleted_at TEXT,
+    erased INTEGER NOT NULL DEFAULT 0,
     compiled INTEGER NOT NULL DEFAULT 0,
     manager TEXT REFERENCES managers (id),
     task_count INTEGER NOT NULL DEFAULT 0,
@@ -89,7 +99,9 @@ CREATE TABLE jobs (
     rev_commit INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX jobs_by_status ON jobs (status, number);
-CREATE INDEX jobs_without_manager ON jobs (number) WHERE manager IS NULL;
+CREATE INDEX jobs_without_manager ON jobs (number) WHERE manager IS NULL AND finished_at IS NULL;
+CREATE INDEX jobs_in_bin ON jobs (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX jobs_by_tag ON jobs (tag) WHERE tag IS NOT NULL;
 
 -- A submission that was sent again is recognised by its key and the SHA-256 of its body.
 CREATE TABLE submissions (
@@ -130,6 +142,8 @@ CREATE TABLE tasks (
     result TEXT,
     started_at TEXT,
     finished_at TEXT,
+    asks TEXT NOT NULL DEFAULT '{}',
+    refused TEXT NOT NULL DEFAULT '',
     rev_epoch INTEGER NOT NULL DEFAULT 0,
     rev_commit INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (job, position)
@@ -196,15 +210,40 @@ CREATE TABLE workers (
     slot INTEGER,
     hardware TEXT,
     programs TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    lazy INTEGER NOT NULL,
+    schedule TEXT,
+    can_restart INTEGER NOT NULL,
+    blocked TEXT NOT NULL,
+    asks TEXT NOT NULL DEFAULT '{}',
+    refused TEXT NOT NULL DEFAULT '',
     rev_epoch INTEGER NOT NULL,
     rev_commit INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What Workers became, and when.
+CREATE TABLE worker_states (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    worker TEXT NOT NULL,
+    status TEXT NOT NULL,
+    at TEXT NOT NULL,
+    why TEXT NOT NULL
+);
+CREATE INDEX worker_states_by_worker ON worker_states (worker, number);
+CREATE INDEX worker_states_by_time ON worker_states (at);
+
+-- Groups of Workers that jobs may ask for.
+CREATE TABLE tags (
+    name TEXT PRIMARY KEY,
+    description TEXT NOT NULL
 ) WITHOUT ROWID;
 
 -- Jobs as lists show them: without their files, which may be many.
 CREATE VIEW job_rows AS
 SELECT jobs.number, jobs.id, jobs.name, type, type_etag, status, activity, priority, owner, jobs.created_at, settings,
-    metadata, cancel_requested, started_at, finished_at, manager AS manager_id, managers.name AS manager_name,
-    task_count, counts, steps_completed, steps_total, frames, frame_count, frames_done, output, newest_frame
+    metadata, project, tag, start_paused, terms, reported_status, asks, refused, deleted_at, erased, started_at,
+    finished_at, manager AS manager_id, managers.name AS manager_name, task_count, counts, steps_completed, steps_total,
+    frames, frame_count, frames_done, output, newest_frame, rev_epoch, rev_commit
 FROM jobs LEFT JOIN managers ON managers.id = jobs.manager;
 
 CREATE VIEW worker_rows AS
