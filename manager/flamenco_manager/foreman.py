@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +59,11 @@ class Foreman:
         self._newest_commit: _Commit | None = None
         self.on_change: Callable[[Changes], None] = lambda _: None
         """Called after each commit: there is something to report."""
+
+    @property
+    def present(self) -> AbstractSet[str]:
+        """The Workers that wait for an answer from us just now."""
+        return self._parked.keys() | self._listeners.keys()
 
     def now(self) -> Moment:
         """Return the present."""
@@ -126,7 +132,7 @@ class Foreman:
 
     async def tick(self) -> None:
         """Look at the leases, start times and sleep schedules; call it every second."""
-        leases.tick(self.farm, self.now(), self._parked.keys() | self._listeners.keys())
+        leases.tick(self.farm, self.now(), self.present)
         await self.settle()
 
     async def tick_for_ever(self) -> None:

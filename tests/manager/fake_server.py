@@ -33,6 +33,7 @@ class FakeServer:
         self.applied = 0
         self.digest = NO_DIGEST
         self.mirror: dict[str, dict[str, dict[str, Any]]] = {"jobs": {}, "tasks": {}, "workers": {}}
+        self.worker_states: list[dict[str, Any]] = []
         self.frames: dict[tuple[str, int], dict[str, Any]] = {}
         self.results: dict[int, dict[str, Any]] = {}
         self.logs: dict[tuple[str, int], bytearray] = {}
@@ -50,7 +51,7 @@ class FakeServer:
         self.url = ""
         self._news = asyncio.Condition()
 
-    async def issue(self, kind: str, **details: Any) -> int:
+    async def issue(self, kind: str, *, expires: datetime | None = None, **details: Any) -> int:
         """Issue an order; returns its number."""
         number = len(self.orders) + 1
         order = {
@@ -60,6 +61,7 @@ class FakeServer:
             "details": details,
             "asked_by": "admin",
             "asked_at": datetime.now(UTC).isoformat(),
+            "expires": expires.isoformat() if expires else None,
         }
         self.orders.append(order)
         await self._tell()
@@ -92,6 +94,12 @@ class FakeServer:
         job = self.add_job(tasks, **changes)
         await self.issue("job.submit", job=job)
         return job
+
+    async def asked(self, kind: str, **details: Any) -> dict[str, Any]:
+        """Issue an order, and wait for what became of it."""
+        number = await self.issue(kind, **details)
+        await self.until(lambda: number in self.results)
+        return self.results[number]
 
     async def until(self, condition: Callable[[], object], deadline_s: float = 20.0) -> None:
         """Wait until something that was reported makes a condition true."""
@@ -197,6 +205,7 @@ class FakeServer:
                 before = mirrored.get(item["id"])
                 assert before is None or item["rev"] > before["rev"], "rev must rise"
                 mirrored[item["id"]] = item
+        self.worker_states += report.get("worker_states", [])
         for frame in report.get("frames", []):
             self.frames[frame["job"], frame["frame"]] = frame
         for result in report.get("orders", []):

@@ -67,6 +67,12 @@ class World:
             self.time.passed_s = min(self.time.passed_s + leases.TICK_S + leases.LATE_S, end)
             await self.foreman.tick()
 
+    async def until_present(self, worker: "HttpWorker", deadline_s: float = 20.0) -> None:
+        """Wait until a call of a Worker has come that waits for its answer."""
+        async with asyncio.timeout(deadline_s):
+            while worker.id not in self.foreman.present:
+                await self.call("GET", "/healthz")
+
     async def call(self, method: str, path: str, **options: Any) -> Reply:
         async with self.session.request(method, self.url + path, **options) as response:
             return Reply(response.status, await response.read(), dict(response.headers))
