@@ -122,7 +122,11 @@ class TaskUpdates:
                     word.task, attempts.update(self._foreman.farm, worker, word.task, word.said, now)
                 )
         await self._foreman.settle()
-        grown = {(task.key, word.attempt) for word, task in present if word.said.log and word.result is not _APPLIED}
+        grown = {
+            (task.key, word.attempt)
+            for word, task in present
+            if word.said.log and word.result is not _APPLIED and not (task.is_held and task.attempt == word.attempt)
+        }
         await self._send_again(grown)
         late = [word for word in words if not word.attempt]
         if late:
