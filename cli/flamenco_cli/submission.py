@@ -13,7 +13,7 @@ from flamenco_cli.blobs import MOST_TRIES, Blob, hashed, missing_of, upload
 from flamenco_cli.client import Client
 from flamenco_cli.job_settings import settings_of
 from flamenco_cli.records import Job, JobType
-from flamenco_core.errors import BadInput, NotFound, Unavailable
+from flamenco_core.errors import BadInput, Conflict, NotFound, Unavailable
 from flamenco_core.frames import BadFrames, parse_frames
 from flamenco_core.identifiers import new_id
 from flamenco_core.paths import BadPath, relative_path
@@ -21,6 +21,8 @@ from flamenco_runtime.http_client import pauses
 
 BLENDFILE, FRAMES, OUTPUT = "blendfile", "frames", "render_output_path"
 """The settings that FILE, -f and -o stand for."""
+BLOBS_MISSING = "blobs-missing"
+"""The type of the error that says: send the job's files first."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ async def submit(client: Client, wish: Wish, watcher: Watcher) -> Job:
     settings = settings_of(job_type, wish.settings)
     told = await asyncio.to_thread(_file_settings, wish, job_type, settings, watcher)
     with _output_folder(told.get(OUTPUT)):
-        blobs = [await _send(client, wish.file, watcher)] if wish.file is not None else []
+        blobs = [await _read(wish.file, watcher)] if wish.file is not None else []
         submission = {
             "name": wish.name or (wish.file.stem if wish.file else job_type["label"]),
             "type": job_type["name"],
@@ -67,7 +69,7 @@ async def submit(client: Client, wish: Wish, watcher: Watcher) -> Job:
             "settings": {**settings, **told},
             "files": [blob.entry for blob in blobs],
         }
-        return await _submit_once(client, submission)
+        return await _submit_with(client, submission, blobs, watcher)
 
 
 async def _job_type(client: Client, name: str) -> JobType:
@@ -165,18 +167,28 @@ def _is_pattern(output: str) -> bool:
     return "#" in Path(output).name
 
 
-async def _send(client: Client, file: Path, watcher: Watcher) -> Blob:
+async def _read(file: Path, watcher: Watcher) -> Blob:
     watcher.begin("Reading", (await asyncio.to_thread(file.stat)).st_size)
-    blob = await hashed(file, _manifest_path(file), watcher.advance)
-    for missing in await missing_of(client, [blob]):
+    return await hashed(file, _manifest_path(file), watcher.advance)
+
+
+async def _submit_with(client: Client, submission: dict[str, object], blobs: list[Blob], watcher: Watcher) -> Job:
+    """Submit; the Server checks all else before it asks for files that it lacks: so a bad job costs no sending."""
+    key = new_id()
+    try:
+        return await _submit_once(client, submission, key)
+    except Conflict as error:
+        if error.type != BLOBS_MISSING:
+            raise
+    for missing in await missing_of(client, blobs):
         watcher.begin("Sending", missing.size_bytes)
         await upload(client, missing, watcher.advance)
-    return blob
+    return await _submit_once(client, submission, key)
 
 
-async def _submit_once(client: Client, submission: dict[str, object]) -> Job:
+async def _submit_once(client: Client, submission: dict[str, object], key: str) -> Job:
     """Submit; asked again with the same key after a lost answer, the Server returns the same job."""
-    key, waits = new_id(), pauses()
+    waits = pauses()
     for _ in range(MOST_TRIES - 1):
         try:
             return await client.submit(submission, key)
