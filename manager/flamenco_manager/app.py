@@ -23,9 +23,10 @@ from flamenco_manager.blobs import Blobs
 from flamenco_manager.erasing import Erasing
 from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.farm_settings import FarmSettingsKeeper
+from flamenco_manager.farm_status import farm_status
 from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
-from flamenco_manager.http.reading import reading_routes
+from flamenco_manager.http.reading import Site, reading_routes
 from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
 from flamenco_manager.http.worker_errors import worker_errors
 from flamenco_manager.job_arrival import Arrivals
@@ -189,7 +190,8 @@ def _assembled(
     )
     app = web.Application(middlewares=[problems, worker_errors], client_max_size=LARGEST_BODY_BYTES)
     app[FOREMAN] = foreman
-    app.add_routes([*reading_routes(settings.name), *worker_routes(use)])
+    site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
+    app.add_routes([*reading_routes(site), *worker_routes(use)])
     return app, [link.run(), intake.run(), tidying.run(lambda: foreman.now().wall)]
 
 
