@@ -1,4 +1,4 @@
-"""Thumbnails of frames, as their Managers send them: small JPEGs in a directory."""
+"""Thumbnails of frames, as their Managers send them: small JPEG or WebP images in a directory."""
 
 import asyncio
 import os
@@ -12,16 +12,17 @@ from flamenco_server.blobs import remove_folders, sync_folder
 from flamenco_server.events import Change, EventBus
 
 LARGEST_BYTES = 256 * 1024
-JPEG_MAGIC = b"\xff\xd8\xff"
+MEDIA_TYPES = {".jpg": "image/jpeg", ".webp": "image/webp"}
+"""Of the files that hold thumbnails, by suffix."""
 
 
-class NotAJpeg(BadInput):
+class NotAThumbnail(BadInput):
     """A thumbnail in another format."""
 
-    type = "not-a-jpeg"
+    type = "not-a-thumbnail"
 
     def __init__(self) -> None:
-        super().__init__("A thumbnail must be a JPEG image.")
+        super().__init__("A thumbnail must be a JPEG or WebP image.")
 
 
 class NoThumbnail(NotFound):
@@ -44,21 +45,22 @@ class ThumbnailStore(Protocol):
 
 
 class ThumbnailFolder:
-    """The images: ``JOB/FRAME.jpg``."""
+    """The images: ``JOB/FRAME.jpg`` or ``JOB/FRAME.webp``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def keep(self, job_id: str, frame: int, image: bytes) -> None:
-        """Write an image in place of the one before, durably."""
-        await asyncio.to_thread(_write, self._folder / job_id / f"{frame}.jpg", image)
+        """Write an image in place of the one before, durably. Raises NotAThumbnail."""
+        await asyncio.to_thread(_write, self._folder / job_id / f"{frame}{suffix_of(image)}", image)
 
     async def file(self, job_id: str, frame: int) -> Path:
-        """Return the file of an image. Raises NoThumbnail."""
-        place = self._folder / job_id / f"{frame}.jpg"
-        if not await asyncio.to_thread(place.is_file):
-            raise NoThumbnail(frame)
-        return place
+        """Return the file of an image; its suffix tells which kind it is. Raises NoThumbnail."""
+        for suffix in MEDIA_TYPES:
+            place = self._folder / job_id / f"{frame}{suffix}"
+            if await asyncio.to_thread(place.is_file):
+                return place
+        raise NoThumbnail(frame)
 
     async def remove(self, job_id: str) -> None:
         """Remove all images of a job; it is no trouble if there are none."""
@@ -74,14 +76,22 @@ async def receive_thumbnail(
     *,
     now: datetime,
 ) -> None:
-    """Keep the thumbnail of a frame; ``place`` is (Manager, job, frame). Raises NotAJpeg, NoSuchJob."""
+    """Keep the thumbnail of a frame; ``place`` is (Manager, job, frame). Raises NotAThumbnail, NoSuchJob."""
     manager_id, job_id, frame = place
-    if not image.startswith(JPEG_MAGIC):
-        raise NotAJpeg
+    suffix_of(image)
     await store.check_job_of(manager_id, job_id)
     await folder.keep(job_id, frame, image)
     await store.note_thumbnail(job_id, frame, now)
     bus.publish([Change("frame", str(frame), job_id), Change("job", job_id)])
+
+
+def suffix_of(image: bytes) -> str:
+    """Tell by its first bytes which of ``MEDIA_TYPES`` an image has. Raises NotAThumbnail."""
+    if image.startswith(b"\xff\xd8\xff"):
+        return ".jpg"
+    if image.startswith(b"RIFF") and image[8:12] == b"WEBP":
+        return ".webp"
+    raise NotAThumbnail
 
 
 def _write(place: Path, image: bytes) -> None:
@@ -92,4 +102,6 @@ def _write(place: Path, image: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(place)
+    for suffix in MEDIA_TYPES.keys() - {place.suffix}:
+        place.with_suffix(suffix).unlink(missing_ok=True)
     sync_folder(place.parent)

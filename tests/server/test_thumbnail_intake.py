@@ -1,4 +1,4 @@
-"""Thumbnails: small JPEGs of frames, from the job's own Manager, shown to those who look."""
+"""Thumbnails: small images of frames, from the job's own Manager, shown to those who look."""
 
 import asyncio
 from pathlib import Path
@@ -10,6 +10,7 @@ from site_manager import SiteManager, linked
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(200)
+WEBP = b"RIFF\xc8\0\0\0WEBPVP8 " + bytes(184)
 LARGEST = 256 * 1024
 
 
@@ -54,10 +55,12 @@ async def test_the_job_shows_the_one_that_came_last(world: World) -> None:
 
 async def test_a_frame_that_is_rendered_again_gets_another(world: World) -> None:
     manager, job_id = await a_job(world)
-    for image in (JPEG, JPEG + b"again"):
+    jpeg, webp = "image/jpeg", "image/webp"
+    for image, media_type in ((JPEG, jpeg), (JPEG + b"again", jpeg), (WEBP, webp), (JPEG, jpeg)):
         await send(manager, job_id, 1, image)
-        assert (await shown(world, job_id, 1)).body == image
-    assert [path.name for path in (world.data / "thumbnails" / job_id).iterdir()] == ["1.jpg"]
+        reply = await shown(world, job_id, 1)
+        assert (reply.body, reply.headers["Content-Type"]) == (image, media_type)
+        assert len(list((world.data / "thumbnails" / job_id).iterdir())) == 1
 
 
 async def test_those_who_look_are_told(world: World) -> None:
@@ -81,10 +84,12 @@ async def test_it_has_256_kibibytes_at_most(world: World) -> None:
     assert (await shown(world, job_id, 2)).problem == (404, "no-thumbnail")
 
 
-@pytest.mark.parametrize("image", [b"", b"\xff\xd8", b"<svg onload='alert(1)'/>", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+@pytest.mark.parametrize(
+    "image", [b"", b"\xff\xd8", b"RIFF\0\0\0\0AVI ", b"<svg onload='alert(1)'/>", b"\x89PNG\r\n\x1a\n", b"GIF89a"]
+)
 async def test_what_no_browser_should_be_shown_is_refused(world: World, image: bytes) -> None:
     manager, job_id = await a_job(world)
-    assert (await send(manager, job_id, 1, image)).problem == (422, "not-a-jpeg")
+    assert (await send(manager, job_id, 1, image)).problem == (422, "not-a-thumbnail")
     assert (await shown(world, job_id, 1)).problem == (404, "no-thumbnail")
     assert (await world.admin.get(f"jobs/{job_id}"))["newest_frame"] is None
 

@@ -13,7 +13,7 @@ from flamenco_server.http.parameters import PageQuery, number_in_path, query_of,
 from flamenco_server.http.submissions import SubmissionSchema
 from flamenco_server.jobs import Submission, SubmissionKey, Submitting, submit_job
 from flamenco_server.reading import FarmView
-from flamenco_server.thumbnails import ThumbnailFolder
+from flamenco_server.thumbnails import MEDIA_TYPES, ThumbnailFolder
 
 LONGEST_KEY = 255
 """Characters of an Idempotency-Key."""
@@ -86,7 +86,7 @@ def thumbnail_routes(thumbnails: ThumbnailFolder) -> list[web.RouteDef]:
 
     async def one(request: web.Request) -> web.StreamResponse:
         file = await thumbnails.file(uuid_in_path(request, "job_id"), number_in_path(request, "frame"))
-        headers = {"Content-Type": "image/jpeg", "Cache-Control": "private, no-cache"}
+        headers = {"Content-Type": MEDIA_TYPES[file.suffix], "Cache-Control": "private, no-cache"}
         return web.FileResponse(file, headers={**headers, "X-Content-Type-Options": "nosniff"})
 
     return [web.get("/api/v1/jobs/{job_id}/frames/{frame}/thumbnail", one)]
