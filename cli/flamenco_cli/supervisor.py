@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from flamenco_runtime.children import end_child, start_child
 
 STOP_GRACE_S = 10.0
 """How long a service may take to end after SIGTERM."""
+SLOW_AFTER_S = 10.0
+"""When a start that takes long is worth a word."""
 PROBE_PAUSE_S = 0.1
 LOG_TAIL_LINES = 15
 
@@ -47,22 +49,37 @@ class Supervised:
         self._log_begins = service.log.stat().st_size if service.log.exists() else 0
         self.task = asyncio.create_task(self._keep_running())
 
-    async def until(self, question: Callable[[], Awaitable[bool]], what: str, *, deadline_s: float) -> None:
-        """Ask until the answer is yes. Raises ServiceFailed if the service cannot be started or takes too long."""
-        end_s = time.monotonic() + deadline_s
+    async def until(
+        self,
+        question: Callable[[], Awaitable[bool]],
+        what: str,
+        *,
+        deadline_s: float,
+        slow_after_s: float = SLOW_AFTER_S,
+    ) -> None:
+        """Ask until the answer is yes; after ``slow_after_s`` tell that it takes long.
+
+        Raises ServiceFailed if the service cannot be started or takes longer than ``deadline_s``.
+        """
+        began_s, is_told = time.monotonic(), False
         while not await self._is_so(question):
             if self.task.done():
                 await self.task
-            if time.monotonic() > end_s:
+            waited_s = time.monotonic() - began_s
+            if waited_s > deadline_s:
                 raise self._failed(f"{self._service.name} takes too long: {what} not within {deadline_s:.0f} s.")
+            if waited_s >= slow_after_s and not is_told:
+                self._tell(f"{self._service.name} takes its time: {what} not yet. Its log: {self._service.log}")
+                is_told = True
             await asyncio.sleep(PROBE_PAUSE_S)
         self._history = self._history.answered()
 
     async def end(self) -> None:
         """Stop the service, and stop restarting it."""
         self.task.cancel()
-        with suppress(asyncio.CancelledError, ServiceFailed):  # told already, to whoever waited for it
-            await self.task
+        await asyncio.wait([self.task])
+        if not self.task.cancelled():
+            self.task.exception()  # told already, to whoever waited for it
 
     async def _is_so(self, question: Callable[[], Awaitable[bool]]) -> bool:
         """Ask only while our own process runs: somebody else may answer at the same address."""
