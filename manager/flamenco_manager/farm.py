@@ -21,7 +21,7 @@ from flamenco_manager.fitting import can_take
 from flamenco_manager.limits import Limits
 from flamenco_manager.model import Job, Kind, Kinds, Policy, Task, Worker
 from flamenco_manager.scheduler import Scheduler
-from flamenco_manager.task_rules import set_status
+from flamenco_manager.task_rules import is_full, set_status
 
 
 class NoSuchWorker(NotFound):
@@ -72,6 +72,8 @@ class Farm:
         """Jobs (by id) that others wait for, and those others."""
         self.before_start: set[str] = set()
         """Jobs (by id) whose start time has not come."""
+        self.explained = 0
+        """Where the next look at idle jobs begins."""
         self.started_s = 0.0
         self.ticked_s = 0.0
         self._wake_times: list[int] = []
@@ -166,6 +168,7 @@ class Farm:
     def occupied_at_start(self, task: Task) -> None:
         """Count a task that was active when the farm was put together."""
         self.limits.take(task.kind)
+        self._look_at_room(task.job)
 
     def list_runnable(self, tasks: Iterable[Task]) -> None:
         """List tasks that became runnable."""
@@ -186,12 +189,8 @@ class Farm:
             self._changes.new_work += self._wakes.pop(heappop(self._wake_times))
 
     def awake_workers(self, kind: Kind) -> Iterable[Worker]:
-        """Yield the Workers that are awake and can take tasks of this kind."""
-        return (
-            worker
-            for worker in self.workers.values()
-            if worker.status is WorkerStatus.AWAKE and worker.is_approved and can_take(worker, kind)
-        )
+        """Yield the Workers that are awake, to stay so, and can take tasks of this kind."""
+        return (worker for worker in self.workers.values() if worker.is_at_work and can_take(worker, kind))
 
     def set_policy(self, policy: Policy, *, is_balanced: bool) -> None:
         """Take over changed settings of the farm."""
@@ -217,15 +216,20 @@ class Farm:
 
     def _occupied(self, task: Task) -> None:
         self.limits.take(task.kind)
-        if self.scheduler.is_balanced:
-            self.scheduler.reorder(task.job)
+        self._look_at_room(task.job)
 
     def _vacated(self, task: Task) -> None:
         self.limits.give(task.kind)
-        if self.scheduler.is_balanced:
-            self.scheduler.reorder(task.job)
+        self._look_at_room(task.job)
         if task.job.max_workers is not None or self.limits.is_counted(task.kind):
-            self.offer_work(workers=1)
+            self.offer_work(workers=max((held for _, held in task.kind.limits), default=1))
+
+    def _look_at_room(self, job: Job) -> None:
+        """Note what follows from how many of a job's tasks are active."""
+        if job.max_workers is not None:
+            (self.scheduler.pass_over if is_full(job) else self.scheduler.look_at)(job)
+        if self.scheduler.is_balanced:
+            self.scheduler.reorder(job)
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call, numbered; what changed carries the number as its ``rev``."""

@@ -48,7 +48,7 @@ def describe(job: Job, definition: JobDefinition) -> None:
 def define(farm: Farm, job: Job, definition: JobDefinition) -> None:
     """Take over what the Server says of a job that is on its way; its tasks come later."""
     describe(job, definition)
-    job.is_pause_wanted = job.is_pause_wanted or definition.start_paused or definition.pause_requested
+    job.is_pause_wanted = job.asked.get("paused", definition.start_paused or definition.pause_requested)
     job.is_deleted = job.is_deleted or definition.deleted
     farm.job_changed(job)
 
@@ -95,6 +95,7 @@ def resume(
 
 def worked_on(farm: Farm, job: Job, now: Moment) -> None:
     """Look at a job one of whose tasks has become active: by a hand-out, or because its Worker came back."""
+    say(farm, job, "")
     if job.started_at is None:
         job.started_at = now.wall
         farm.hurry()

@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
-from flamenco_manager import asked_of_workers, failures, waiting, worker_rules
+from flamenco_manager import asked_of_workers, failures, idle_jobs, waiting, worker_rules
 from flamenco_manager.farm import Farm
 from flamenco_manager.model import Moment, Worker
 
@@ -32,6 +32,7 @@ def tick(farm: Farm, now: Moment, present: AbstractSet[str] = frozenset()) -> No
     farm.ticked_s = now.monotonic_s
     farm.wake_due(now.monotonic_s)
     waiting.start_those_due(farm, now)
+    idle_jobs.explain_some(farm, now)
     asked_of_workers.follow_schedules(farm, now)
     for worker_id in present & farm.workers.keys():
         worker_rules.heard(farm, farm.worker(worker_id), now)
