@@ -225,7 +225,7 @@ def _filled(values: Mapping[str, str]) -> dict[str, str]:
         return filled[name]
 
     def inner(outer: str, match: re.Match[str]) -> str:
-        is_circle = match[1] == outer or outer in reachable.get(match[1], ())
+        is_circle = outer in reachable.get(match[1], ())
         return match[0] if is_circle or match[1] not in values else fill(match[1])
 
     for name in values:

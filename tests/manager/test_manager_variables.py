@@ -151,6 +151,26 @@ def test_paths_of_this_managers_own_platform_become_those_of_the_workers() -> No
     assert expanded("S:/farm/shot.blend", variables, "linux", own="windows") == "/mnt/storage/farm/shot.blend"
 
 
+def test_a_path_is_moved_once() -> None:
+    variables = {"a": two_way(linux="/mnt/long", darwin="/b"), "b": two_way(linux="/b", darwin="/c")}
+    assert expanded("/mnt/long/x", variables, "darwin") == "/b/x"
+
+
+def test_what_a_one_way_variable_names_here_is_no_folder_that_moves() -> None:
+    assert expanded("blender", predefined("/jobs"), "windows") == "blender"
+
+
+def test_a_two_way_variable_that_comes_to_nothing_by_another_changes_no_path() -> None:
+    variables = {"root": one_way("/"), "storage": two_way(linux="{root}", windows="S:")}
+    for text in ("", "/", "/a"):
+        assert expanded(text, variables, "windows") == submitted(text, variables, "linux") == text
+
+
+def test_separators_that_come_by_another_variable_do_not_matter() -> None:
+    variables = {"root": one_way("/mnt/"), "storage": two_way(linux="{root}", windows="S:")}
+    assert submitted("/mnt/a", variables, "linux") == "{storage}/a"
+
+
 def test_a_path_stays_where_it_is_the_same_on_the_workers_platform() -> None:
     assert expanded("/mnt/storage/odd\\name", STORAGE, "linux") == "/mnt/storage/odd\\name"
     assert expanded("/mnt/storage/odd\\name", STORAGE, "freebsd") == "/mnt/storage/odd\\name"  # no value there
@@ -212,6 +232,11 @@ def test_submitters_are_users_and_workers_are_workers() -> None:
 def test_only_two_way_variables_work_backwards_and_only_for_a_known_platform() -> None:
     assert submitted("/mnt/a", {"one": one_way("/mnt")}, "linux") == "/mnt/a"
     assert submitted("/mnt/storage/a", STORAGE, "") == "/mnt/storage/a"
+
+
+def test_a_backslash_in_a_name_is_kept_where_it_does_not_separate() -> None:
+    assert submitted("/mnt/storage/odd\\name", STORAGE, "linux") == "{storage}/odd\\name"
+    assert submitted("S:\\odd\\name", STORAGE, "windows") == "{storage}/odd/name"
 
 
 def test_at_submission_numbers_and_nested_lists_are_left_alone() -> None:
