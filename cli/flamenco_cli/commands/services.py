@@ -21,7 +21,13 @@ def log_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add what every service is told about its settings file and its log."""
     for option in (
         click.option("--log-json", is_flag=True, help="Write the log as JSON lines."),
-        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"),
+        click.option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default="info",
+            show_default=True,
+            help="How much the log tells.",
+        ),
         click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with any settings."),
     ):
         command = option(command)
@@ -50,7 +56,10 @@ def server_command(
     log_level: str,
     log_json: bool,
 ) -> None:
-    """Run a Server: takes jobs, compiles them, and shows everything on its page."""
+    """Run a Server: takes jobs, compiles them, and shows everything on its page.
+
+    Settings may also stand in the environment, as in FLAMENCO_SERVER_LISTEN, or in a file (--config).
+    """
     if ctx.invoked_subcommand is not None:
         ctx.default_map = {name: {"data": data} for name in server_command.commands if data}
         return
@@ -101,7 +110,8 @@ def manager_command(
     """Run a Manager: schedules the tasks of a site and serves its Workers.
 
     At its first start it needs a token ('flamenco server add-manager NAME'), in the environment as
-    FLAMENCO_MANAGER_TOKEN; later starts need none.
+    FLAMENCO_MANAGER_TOKEN; later starts need none. Settings may also stand in the environment, as in
+    FLAMENCO_MANAGER_LISTEN, or in a file (--config).
     """
     overrides = _given(server=server, data=data, listen=listen, name=name)
     run_manager(overrides, os.environ, config, Logs(log_level, log_json))
@@ -131,7 +141,11 @@ def worker_command(
     log_level: str,
     log_json: bool,
 ) -> None:
-    """Run a Worker: renders what the Manager hands out, with the Blender and FFmpeg of this machine."""
+    """Run a Worker: renders what the Manager hands out, with the Blender and FFmpeg of this machine.
+
+    FLAMENCO_BLENDER and FLAMENCO_FFMPEG name other programs. Settings may also stand in the environment, as in
+    FLAMENCO_WORKER_SLOTS, or in a file (--config).
+    """
     if ctx.invoked_subcommand is not None:
         return
     overrides = _given(manager=manager, data=data, slots=slots, name=name)
