@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import structlog
 from marshmallow import ValidationError
 
+from flamenco_core.errors import BadInput
 from flamenco_core.wire.farm_settings import FarmSettings, FarmSettingsSchema
 from flamenco_manager.farm import Farm
 from flamenco_manager.model import Policy
@@ -58,7 +59,10 @@ class FarmSettingsKeeper:
         chosen = {name: getattr(said, name) for name in self._document if name in _POLICY}
         self._farm.set_policy(replace(self._own, **chosen), is_balanced=said.policy == "balanced")
         self._farm.set_limits(said.limits, said.project_caps)
-        self._on_variables(said)
+        try:
+            self._on_variables(said)
+        except BadInput as error:  # they do not go together with those of this site; the link must not suffer
+            log.warning("farm setting not followed", name="variables", why=str(error))
 
 
 def understood(document: Mapping[str, Any]) -> dict[str, Any]:

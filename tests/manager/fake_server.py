@@ -39,6 +39,8 @@ class FakeServer:
         self.logs: dict[tuple[str, int], bytearray] = {}
         self.whole_logs: set[tuple[str, int]] = set()
         self.thumbnails: dict[tuple[str, int], bytes] = {}
+        self.settings: dict[str, Any] = {}
+        """What differs from the defaults, as hello tells it."""
         self.resync = False
         self.hellos = 0
         self.lose_answers = 0
@@ -155,6 +157,7 @@ class FakeServer:
                 "next_order": said["last_order"] + 1,
                 "next_report": self.applied + 1,
                 "resync": self.resync or not fits,
+                "settings": self.settings,
             }
         )
 
