@@ -5,8 +5,10 @@ counts), ``ATTEMPT.parts`` which bytes are there; without it the file is the log
 calls block.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,14 @@ from flamenco_manager.log_archive import PIECE_BYTES, Archive, compress
 from flamenco_manager.log_extent import NOTE_BYTES, InFile, LogExtent, LogLimits
 
 _sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSync:
+    """What must reach the disk: the data of a log (``descriptor`` is ours), then the files and folders ``names``."""
+
+    descriptor: int
+    names: Sequence[Path]
 
 
 class LogFile:
@@ -65,27 +75,21 @@ class LogFile:
         """Return bytes of the file."""
         return os.pread(self._descriptor, length, at)
 
-    def begin_sync(self) -> Callable[[], None]:
-        """Return what waits until everything that was written so far is on disk; another thread may call it."""
+    def begin_sync(self) -> "PendingSync":
+        """Return what must still reach the disk of all that was written so far; another thread may wait for it."""
         self.is_dirty = False
-        copy, folders, self._new_in = os.dup(self._descriptor), self._new_in, []
-        beside = [parts_file(self.path)] if self._noted is not None else []
-
-        def wait() -> None:
-            try:
-                _sync_data(copy)
-            finally:
-                os.close(copy)
-            for path in (*beside, *folders):
-                _sync_path(path)
-
-        return wait
+        names, self._new_in = self._new_in, []
+        if self._noted is not None:
+            names = [parts_file(self.path), *names]
+        return PendingSync(os.dup(self._descriptor), names)
 
     def close(self) -> None:
         """Let go of the file; what was written is on disk then."""
         try:
             if self.is_dirty:
-                self.begin_sync()()
+                pending = self.begin_sync()
+                sync_data([pending])
+                sync_names(pending.names)
         finally:
             os.close(self._descriptor)
 
@@ -184,6 +188,21 @@ def _make_plain(path: Path) -> None:
         draft.replace(path)
         _sync_path(path.parent)
     archive.unlink(missing_ok=True)
+
+
+def sync_data(pending: Sequence[PendingSync]) -> None:
+    """Wait until the data of logs is on disk. Raises OSError, and lets go of every descriptor all the same."""
+    with contextlib.ExitStack() as stack:
+        for one in pending:
+            stack.callback(os.close, one.descriptor)
+        for one in pending:
+            _sync_data(one.descriptor)
+
+
+def sync_names(names: Iterable[Path]) -> None:
+    """Wait until files, and the names in folders, are on disk. Raises OSError."""
+    for name in names:
+        _sync_path(name)
 
 
 def _sync_path(path: Path) -> None:

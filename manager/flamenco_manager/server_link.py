@@ -25,6 +25,8 @@ LATEST_REPORT_S = 2.0
 """A change is reported after so long at the latest, when the Server can be reached."""
 SOONEST_REPORT_S = 0.05
 """So long changes gather that came together, even when something ended."""
+RESTS = 3.0
+"""Reports take one part of the time, and rest so many: the busier the site, the more each report coalesces."""
 
 
 class MustResync(Conflict):
@@ -194,6 +196,7 @@ class ServerLink:
     async def _send_reports(self) -> None:
         tries = pauses()
         while True:
+            began_s = asyncio.get_running_loop().time()
             report = await self._outbox.unsent() or await self._outbox.freeze(self._clock())
             if report is None:
                 await self._wait_for_changes()
@@ -208,6 +211,8 @@ class ServerLink:
                 await asyncio.sleep(next(tries))
                 continue
             await self._outbox.acknowledged(min(acknowledged, report.number))
+            took_s = asyncio.get_running_loop().time() - began_s
+            await asyncio.sleep(min(LATEST_REPORT_S, max(SOONEST_REPORT_S, RESTS * took_s)))
 
     async def _wait_for_changes(self) -> None:
         """Wait until there is something to tell, and let it gather: shortly if it is urgent, else a little longer."""

@@ -1,7 +1,8 @@
 """What goes up beside reports: logs of attempts that have ended or that somebody watches, thumbnails of frames."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 PIECE_BYTES = 1024 * 1024
 FOLLOW_EVERY_S = 0.5
 LONGEST_FOLLOW_S = 60.0
+RESTS = 3.0
+"""Where many logs wait, sending them takes one part of the time, and resting so many."""
 
 
 class Receiver(Protocol):
@@ -113,15 +116,19 @@ class Uploads:
                 await asyncio.sleep(next(tries))
 
     async def _send_all(self, receiver: Receiver) -> None:
-        while (logs := await self._store.log_uploads()) or (frames := await self._store.preview_uploads()):
-            for upload in logs:
-                self._grown.discard((upload.task_key, upload.attempt))
-                await self._send_log(receiver, upload)
-                if (upload.task_key, upload.attempt) not in self._grown:  # else it is sent once more
-                    await self._store.log_uploaded(upload)
-            for job, frame in frames if not logs else ():
+        while True:
+            frames, logs = await self._store.preview_uploads(), await self._store.log_uploads()
+            if not frames and not logs:
+                return
+            for job, frame in frames:
                 await self._send_frame(receiver, job, frame)
                 await self._store.preview_uploaded(job, frame)
+            for upload in logs:
+                self._grown.discard((upload.task_key, upload.attempt))
+                async with _at_leisure(is_alone=len(logs) == 1):
+                    await self._send_log(receiver, upload)
+                if (upload.task_key, upload.attempt) not in self._grown:  # else it is sent once more
+                    await self._store.log_uploaded(upload)
 
     async def _send_log(self, receiver: Receiver, upload: LogUpload) -> None:
         try:
@@ -181,6 +188,19 @@ class Uploads:
             if asyncio.get_running_loop().time() >= self._followed[growing.task, growing.attempt]:
                 return
             await asyncio.sleep(FOLLOW_EVERY_S)
+
+
+@contextlib.asynccontextmanager
+async def _at_leisure(*, is_alone: bool) -> AsyncIterator[None]:
+    """Rest after a piece of work, in proportion to how long it took, where more of its like wait.
+
+    Logs are for people, and who looks at one gets it at once (``task.log``); Workers must not wait for the others.
+    """
+    clock = asyncio.get_running_loop().time
+    began_s = clock()
+    yield
+    if not is_alone:
+        await asyncio.sleep(RESTS * (clock() - began_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Benchmarks: what prints figures that can be repeated. ``make bench``, or ``python -m benchmarks --help``."""
