@@ -48,8 +48,7 @@ def pause(farm: Farm, job: Job, now: Moment) -> None:
     if job.status.is_ended:
         raise JobEnded(f"The job has ended already, as {job.status}; there is nothing to pause.")
     if job.status is JobStatus.UNDER_CONSTRUCTION:
-        job.is_pause_wanted = True
-        farm.job_changed(job)
+        _begin_paused(farm, job, is_paused=True)
         return
     if job.status in _SET_ASIDE:
         return
@@ -68,10 +67,9 @@ def resume(farm: Farm, job: Job, now: Moment) -> None:
     if job.status.is_ended:
         raise JobEnded(f"The job has ended already, as {job.status}; requeue it to run it again.")
     if job.status is JobStatus.UNDER_CONSTRUCTION:
-        job.is_pause_wanted = False
-        farm.job_changed(job)
+        _begin_paused(farm, job, is_paused=False)
         return
-    job.status = JobStatus.QUEUED if job.is_held_back else JobStatus.ACTIVE
+    job.status = _going_on(job)
     for task in job.tasks:
         task.is_pause_wanted = False
         if task.status is TaskStatus.PAUSED:
@@ -98,8 +96,13 @@ def requeue(farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_chan
         raise NothingToRequeue("No task of the job is such as was asked for, or all were requeued meanwhile.")
     job.is_cancelled, job.activity = False, ""
     if job.status.is_ended:
-        job.status, job.finished_at = JobStatus.ACTIVE, None
+        job.status, job.finished_at = _going_on(job), None
         tell_waiting(farm, job, now)
+    again = {task.id for task in tasks}
+    for worker in farm.workers.values():
+        if worker.lost_task is not None and worker.lost_task.id in again:
+            worker.lost_task = None  # what it could take back is cleared
+            farm.worker_changed(worker)
     for task in tasks:
         _run_again(farm, task, now)
     farm.job_changed(job)
@@ -170,15 +173,30 @@ def cancel_task(farm: Farm, task: Task, now: Moment) -> None:
 
 
 def pause_task(farm: Farm, task: Task, now: Moment) -> None:
-    """Set one task aside; an active one finishes, or is paused should it come back. Raises TaskEnded."""
+    """Set one task aside; an active one finishes, or is paused should it come back. Raises TaskEnded, JobEnded."""
     if task.status.is_ended:
         raise TaskEnded(f"The task has ended already, as {task.status}.")
+    if task.job.status.is_ended:
+        raise JobEnded(f"Its job has ended already, as {task.job.status}; there is nothing to pause.")
     if task.status is TaskStatus.ACTIVE:
         task.is_pause_wanted = True
         farm.task_changed(task)
     elif task.status.is_waiting:
+        task.is_pause_wanted = task.is_held  # its Worker may come back, and then finishes
         _set_aside(farm, task, now)
         job_rules.look_at_end(farm, task.job, now)
+
+
+def _begin_paused(farm: Farm, job: Job, *, is_paused: bool) -> None:
+    """Note whether a job that is still on its way shall begin as paused, whatever its definition says."""
+    job.is_pause_wanted = is_paused
+    job.asked = {**job.asked, "paused": is_paused}
+    farm.job_changed(job)
+
+
+def _going_on(job: Job) -> JobStatus:
+    """Return what a job is that may run; one that waits for its start time, or for another job, is queued."""
+    return JobStatus.QUEUED if job.is_held_back else JobStatus.ACTIVE
 
 
 def _set_aside(farm: Farm, task: Task, now: Moment) -> None:

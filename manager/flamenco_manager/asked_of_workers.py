@@ -190,3 +190,5 @@ def _request(farm: Farm, worker: Worker, status: WorkerStatus, now: Moment, why:
     give_back_reserved(farm, worker, now)
     farm.worker_state(worker, now.wall, why)
     farm.touch_worker(worker)
+    if not worker.is_at_work:  # others waited for it to try what they had failed
+        farm.offer_work(workers=len(farm.workers))

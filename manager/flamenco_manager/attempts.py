@@ -8,7 +8,7 @@ from flamenco_core.errors import BadInput
 from flamenco_core.statuses import TaskStatus, WorkerStatus
 from flamenco_core.wire.worker_api import SavedFrame, TaskUpdate
 from flamenco_manager import failures, job_rules
-from flamenco_manager.choosing import best_for, next_ahead, note_duration
+from flamenco_manager.choosing import best_for, gets_again, next_ahead, note_duration
 from flamenco_manager.failures import MOST_TEXT
 from flamenco_manager.farm import Farm
 from flamenco_manager.holding import end_attempt, give_back, give_back_reserved, note_word, queue
@@ -85,7 +85,7 @@ def ask(farm: Farm, worker: Worker, now: Moment, most: int = 1) -> Answer:
     if held is not None:
         if worker.has_signed_on_since:
             failures.count_lost(farm, held, now)
-        if held.status is TaskStatus.ACTIVE or (held.is_held and is_runnable(held)):
+        if held.is_held and gets_again(farm, worker, held):
             return _hand_out(farm, worker, held, now)
         release(farm, worker, now, "The Worker asked for another task.")
     return _best_for(farm, worker, now, most)
@@ -300,7 +300,9 @@ def _resume(farm: Farm, task: Task, now: Moment) -> None:
 def _apply_status(farm: Farm, task: Task, said: TaskUpdate, now: Moment) -> None:
     task.result = said.result if said.result is not None else task.result
     if said.task_status is TaskStatus.ACTIVE:
-        task.has_begun, task.begun_s = True, now.monotonic_s
+        if not task.has_begun:  # saying so again does not make its time begin again
+            task.begun_s = now.monotonic_s
+        task.has_begun = True
     elif said.task_status is TaskStatus.COMPLETED:
         _complete(farm, task, now)
     elif said.task_status is TaskStatus.FAILED:

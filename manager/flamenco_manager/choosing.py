@@ -1,12 +1,14 @@
 """Which task a Worker gets, and why not another: the one place that decides, and that is asked to explain. Pure."""
 
+from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import cache
 
-from flamenco_core.statuses import TaskStatus
 from flamenco_manager.failures import is_blocked
 from flamenco_manager.farm import Farm
 from flamenco_manager.fitting import can_take
-from flamenco_manager.model import Job, Moment, Task, Worker
+from flamenco_manager.model import Kind, Moment, Task, Worker
+from flamenco_manager.task_rules import is_due, is_full, is_runnable
 
 RECENT_WEIGHT = 0.25
 """How much the newest duration counts in the mean of a job's."""
@@ -27,33 +29,27 @@ class Refusal(Enum):
 
 def best_for(farm: Farm, worker: Worker, now: Moment) -> Task | None:
     """Return the first task that a Worker may have now, or None."""
+    awake = cache(lambda kind: tuple(farm.awake_workers(kind)))  # asked for once, not for each task that it failed
     return farm.scheduler.first(
         lambda kind: can_take(worker, kind) and farm.limits.used_up(kind) is None,
-        lambda job: not is_full(job),
-        lambda task: refusal(farm, worker, task, now) is None,
+        lambda job, kind: not is_blocked(worker, job, kind.type),
+        lambda task: _refusal(worker, task, now, awake) is None,
     )
 
 
-def is_full(job: Job) -> bool:
-    """Tell whether as many Workers as a job may have are at work on it."""
-    return job.max_workers is not None and job.counts.get(TaskStatus.ACTIVE, 0) >= job.max_workers
+def gets_again(farm: Farm, worker: Worker, held: Task) -> bool:
+    """Tell whether a Worker that runs nothing gets again what it holds; else that attempt ends.
+
+    What a suspended attempt held of limits may be used up by now.
+    """
+    if held.is_suspended and (not is_runnable(held) or is_full(held.job) or farm.limits.used_up(held.kind) is not None):
+        return False
+    return is_due(held) and not held.is_pause_wanted and can_take(worker, held.kind)
 
 
 def refusal(farm: Farm, worker: Worker, task: Task, now: Moment) -> Refusal | None:
     """Tell why a Worker that is awake and can take a task's kind does not get this one; None: it does."""
-    if is_blocked(worker, task):
-        return Refusal.BLOCKED
-    if task.marks and task.marks.get(worker.id, 0.0) > now.monotonic_s:
-        return Refusal.MARKED
-    if not task.failed_by:
-        return None
-    failed_it = {entry.worker for entry in task.failed_by}
-    if worker.id not in failed_it:
-        return None
-    for other in farm.awake_workers(task.kind):
-        if other.id not in failed_it and not is_blocked(other, task):
-            return Refusal.FAILED_IT
-    return Refusal.WAITS if task.retry_at_s > now.monotonic_s else None
+    return _refusal(worker, task, now, farm.awake_workers)
 
 
 def next_ahead(farm: Farm, worker: Worker, first: Task, now: Moment, most: int) -> list[Task]:
@@ -66,15 +62,10 @@ def next_ahead(farm: Farm, worker: Worker, first: Task, now: Moment, most: int) 
     typical_s = job.typical_s.get(kind.type)
     if most < 1 or typical_s is None or job.max_workers is not None or farm.limits.is_counted(kind):
         return []
-    share = len(job.ready.get(kind, ())) // max(1, sum(1 for _ in farm.awake_workers(kind)))
-    wanted = min(most, share, int(farm.policy.ahead_s / max(typical_s, 0.001)) - 1)
-    chosen: list[Task] = []
-    while len(chosen) < wanted:
-        found = farm.scheduler.next_of(job, kind, lambda task: _is_easy(farm, worker, task, now, chosen, first))
-        if found is None:
-            break
-        chosen.append(found)
-    return chosen
+    listed = len(job.ready.get(kind, ()))  # with the first one, which is still among them
+    share = listed // max(1, sum(1 for _ in farm.awake_workers(kind)))
+    wanted = min(most, share - 1, int(farm.policy.ahead_s / max(typical_s, 0.001)) - 1)
+    return farm.scheduler.next_of(job, kind, lambda task: _is_easy(farm, worker, task, now), wanted)
 
 
 def note_duration(task: Task, seconds: float) -> None:
@@ -84,7 +75,21 @@ def note_duration(task: Task, seconds: float) -> None:
     task.job.typical_s[task.type] = newest if before is None else before + RECENT_WEIGHT * (newest - before)
 
 
-def _is_easy(farm: Farm, worker: Worker, task: Task, now: Moment, chosen: list[Task], first: Task) -> bool:
-    if task is first or task in chosen or task.failed_by or task.lost or task.is_held:
+def _refusal(worker: Worker, task: Task, now: Moment, awake: Callable[[Kind], Iterable[Worker]]) -> Refusal | None:
+    if is_blocked(worker, task.job, task.type):
+        return Refusal.BLOCKED
+    if task.marks and task.marks.get(worker.id, 0.0) > now.monotonic_s:
+        return Refusal.MARKED
+    failed_it = {entry.worker for entry in task.failed_by}
+    if worker.id not in failed_it:
+        return None
+    for other in awake(task.kind):
+        if other.id not in failed_it and not is_blocked(other, task.job, task.type):
+            return Refusal.FAILED_IT
+    return Refusal.WAITS if task.retry_at_s > now.monotonic_s else None
+
+
+def _is_easy(farm: Farm, worker: Worker, task: Task, now: Moment) -> bool:
+    if task.failed_by or task.lost or task.is_held:
         return False
     return refusal(farm, worker, task, now) is None

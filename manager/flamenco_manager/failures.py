@@ -70,9 +70,9 @@ def unblock(farm: Farm, worker: Worker, jobs: Iterable[Job], task_type: str | No
     return lifted
 
 
-def is_blocked(worker: Worker, task: Task) -> bool:
+def is_blocked(worker: Worker, job: Job, task_type: str) -> bool:
     """Tell whether a Worker gets no more tasks of this type in this job."""
-    return bool(task.job.blocked) and (worker.id, task.type) in task.job.blocked
+    return bool(job.blocked) and (worker.id, task_type) in job.blocked
 
 
 def _is_the_one_at_fault(farm: Farm, worker: Worker, task: Task) -> bool:
@@ -86,10 +86,20 @@ def _is_the_one_at_fault(farm: Farm, worker: Worker, task: Task) -> bool:
         return False
     return any(
         other is not worker
-        and (other.id, task.type) not in job.blocked
+        and not is_blocked(other, job, task.type)
         and job.failures.get((other.id, task.type), set()).isdisjoint(failed)
         for other in farm.awake_workers(task.kind)
     )
+
+
+def _tries_again(farm: Farm, task: Task) -> bool:
+    """Tell whether a task is queued again now that a blocked Worker's failures of it do not count.
+
+    One that failed also without them stays so: what kills its Workers must not walk on through the farm.
+    """
+    if task.status is TaskStatus.FAILED:
+        return task.lost < farm.policy.lost_attempts and len(task.failed_by) < farm.policy.failed_attempts
+    return task.status is TaskStatus.SOFT_FAILED
 
 
 def _block(farm: Farm, worker: Worker, last: Task, now: Moment) -> None:
@@ -100,7 +110,7 @@ def _block(farm: Farm, worker: Worker, last: Task, now: Moment) -> None:
         task = job.tasks[index]
         task.failed_by = [entry for entry in task.failed_by if entry.worker != worker.id]
         farm.task_changed(task)
-        if task is not last and task.status in (TaskStatus.FAILED, TaskStatus.SOFT_FAILED):
+        if task is not last and _tries_again(farm, task):
             task.finished_at, task.retry_at_s = None, 0.0
             queue(farm, task)
     for task in [task for task in worker.reserved if task.job is job and task.type == task_type]:

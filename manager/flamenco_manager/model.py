@@ -131,7 +131,7 @@ class Job:
     is_pause_wanted: bool = False
     """A person paused it while it was under construction: it begins as paused."""
     asked: Mapping[str, Any] = field(default_factory=dict)
-    """What people changed of its definition: ``priority``, ``tag``."""
+    """What people changed of its definition: ``priority``, ``tag``, ``paused`` (whether it begins so)."""
     task_runtime_limit_s: float | None = None
     task_silence_limit_s: float | None = None
     blocked: set[tuple[str, str]] = field(default_factory=set)
@@ -144,6 +144,8 @@ class Job:
     """The scheduler's lists of its runnable tasks."""
     order: tuple[int, int, float, int] = (0, 0, 0.0, 0)
     """Where it stands in the scheduler's lists."""
+    is_passed_over: bool = False
+    """The scheduler does not look at it: it has as many Workers as it may have."""
     rev: int = 0
 
 
@@ -270,6 +272,17 @@ class Worker:
     def knows_attempts(self) -> bool:
         """It is one of ours, or speaks our extensions; else it is a Flamenco 3 Worker."""
         return "attempt" in self.features
+
+    @property
+    def is_at_work(self) -> bool:
+        """It is awake, and stays so; one that is asked to sleep after its task takes no other."""
+        stays = self.status_requested in (None, WorkerStatus.AWAKE)
+        return self.status is WorkerStatus.AWAKE and self.is_approved and stays
+
+    @property
+    def is_idle(self) -> bool:
+        """It has nothing to run, now or next."""
+        return self.task is None and not self.reserved
 
     @property
     def must_stop(self) -> bool:

@@ -229,8 +229,8 @@ class OrderActs:
 
     async def _set_tag(self, order: Order) -> Outcome:
         tag = order.details.get("tag")
-        if tag is not None and not isinstance(tag, str):
-            raise BadOrder(f"A tag is a name or nothing, not {tag!r}.")
+        if tag is not None:
+            tag = asked_of_workers.check_tag(tag)
         asked_of_jobs.set_tag(self._farm, await self._living_job(order), tag)
         return DONE
 

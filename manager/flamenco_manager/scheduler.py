@@ -2,8 +2,9 @@
 
 Jobs by priority, then by the farm's policy: by age (``fifo``), or those with fewest active Workers first
 (``balanced``); within a job, tasks by priority, then in their order (jobs.md, "Who gets which task"). Tasks are listed
-by kind, so that what a Worker cannot take, or a limit forbids, is passed over as a whole. Lists are cleaned when they
-are read: what stands in one and is not runnable any more is dropped then.
+by kind, so that what a Worker cannot take, or a limit forbids, is passed over as a whole; so are jobs that have as many
+Workers as they may have. Lists are cleaned when they are read: what stands in one and is not runnable any more is
+dropped then.
 """
 
 from bisect import bisect_left, insort
@@ -13,6 +14,9 @@ from heapq import heappop, heappush, merge
 from flamenco_core.statuses import TaskStatus
 from flamenco_manager.model import Job, Kind, Task
 from flamenco_manager.task_rules import is_runnable
+
+LOOKED_AT = 64
+"""Who gets tasks ahead of time gets them of so many that come next."""
 
 _Order = tuple[int, int, float, int]
 _JobEntry = tuple[_Order, Job]
@@ -50,7 +54,8 @@ class Scheduler:
             if not job.ready:
                 job.order = self._order_of(job)
             heap = job.ready[kind] = []
-            insort(self._jobs.setdefault(kind, []), (job.order, job), key=_order)
+            if not job.is_passed_over:
+                self._enter(job, kind)
         heappush(heap, (-task.priority, task.index, task))
 
     def drop(self, job: Job) -> None:
@@ -63,28 +68,62 @@ class Scheduler:
         order = self._order_of(job)
         if order == job.order:
             return
-        for kind in job.ready:
-            jobs = self._jobs[kind]
-            del jobs[bisect_left(jobs, job.order, key=_order)]
-            insort(jobs, (order, job), key=_order)
+        is_entered = not job.is_passed_over
+        for kind in job.ready if is_entered else ():
+            self._leave(job, kind)
         job.order = order
+        for kind in job.ready if is_entered else ():
+            self._enter(job, kind)
+
+    def pass_over(self, job: Job) -> None:
+        """Look at a job no more: it has as many Workers as it may have. Its tasks stay listed."""
+        if not job.is_passed_over:
+            for kind in job.ready:
+                self._leave(job, kind)
+            job.is_passed_over = True
+
+    def look_at(self, job: Job) -> None:
+        """Look at a job again that was passed over."""
+        if job.is_passed_over:
+            job.order = self._order_of(job)
+            for kind in job.ready:
+                self._enter(job, kind)
+            job.is_passed_over = False
 
     def first(
-        self, fits_kind: Callable[[Kind], bool], fits_job: Callable[[Job], bool], fits: Callable[[Task], bool]
+        self,
+        fits_kind: Callable[[Kind], bool],
+        fits_tasks_of: Callable[[Job, Kind], bool],
+        fits: Callable[[Task], bool],
     ) -> Task | None:
-        """Return the first runnable task that fits in every respect, or None. It stays listed until it runs."""
-        kinds = [kind for kind in self._jobs if fits_kind(kind)]
+        """Return the first runnable task that fits in every respect, or None. It stays listed until it runs.
+
+        ``fits_tasks_of``: the tasks of one kind in one job fit, as far as that can be told of all of them at once.
+        """
+        kinds = {kind for kind in self._jobs if fits_kind(kind)}
         for job in self._jobs_with(kinds):
-            if not fits_job(job):
-                continue
-            found = [task for kind in kinds if (task := self._first_of(job, kind, fits)) is not None]
+            fitting = [kind for kind in job.ready if kind in kinds and fits_tasks_of(job, kind)]
+            found = [task for kind in fitting if (task := self._first_of(job, kind, fits)) is not None]
             if found:
                 return min(found, key=lambda task: (-task.priority, task.index))
         return None
 
-    def next_of(self, job: Job, kind: Kind, fits: Callable[[Task], bool]) -> Task | None:
-        """Return the first runnable task of one job and kind that fits, or None."""
-        return self._first_of(job, kind, fits)
+    def next_of(self, job: Job, kind: Kind, fits: Callable[[Task], bool], most: int) -> list[Task]:
+        """Return up to ``most`` of the runnable tasks of one job and kind that come next, those that fit."""
+        heap = job.ready.get(kind, [])
+        kept: list[_TaskEntry] = []
+        found: list[Task] = []
+        while heap and len(found) < most and len(kept) < LOOKED_AT:
+            entry = heappop(heap)
+            task = entry[2]
+            task.is_listed = is_runnable(task)
+            if task.is_listed:
+                kept.append(entry)
+                if fits(task):
+                    found.append(task)
+        for entry in kept:
+            heappush(heap, entry)
+        return found
 
     def ahead_of(self, task: Task) -> int:
         """Count the listed tasks that come before one, as far as it competes with them: those of its kind. O(n)."""
@@ -96,7 +135,7 @@ class Scheduler:
             count += len(job.ready[task.kind])
         return count
 
-    def _jobs_with(self, kinds: list[Kind]) -> Iterator[Job]:
+    def _jobs_with(self, kinds: Iterable[Kind]) -> Iterator[Job]:
         """Yield, in order, the jobs that list tasks of these kinds, each once."""
         lists = [_in_order(self._jobs[kind]) for kind in kinds]
         before: Job | None = None
@@ -130,6 +169,13 @@ class Scheduler:
     def _unlist(self, job: Job, kind: Kind) -> None:
         for _, _, task in job.ready.pop(kind):
             task.is_listed = False
+        if not job.is_passed_over:
+            self._leave(job, kind)
+
+    def _enter(self, job: Job, kind: Kind) -> None:
+        insort(self._jobs.setdefault(kind, []), (job.order, job), key=_order)
+
+    def _leave(self, job: Job, kind: Kind) -> None:
         jobs = self._jobs[kind]
         del jobs[bisect_left(jobs, job.order, key=_order)]
         if not jobs:

@@ -14,14 +14,18 @@ _DEAD = frozenset({TaskStatus.FAILED, TaskStatus.CANCELED, TaskStatus.PAUSED})
 
 def is_runnable(task: Task) -> bool:
     """Tell whether a Worker may have it as far as its job goes; limits, and what concerns one Worker, come on top."""
+    return task.status.is_waiting and not task.is_reserved and is_due(task)
+
+
+def is_due(task: Task) -> bool:
+    """Tell whether nothing of its job keeps a task from running, whoever holds it."""
     job = task.job
-    return (
-        task.status.is_waiting
-        and not task.open_dependencies
-        and not task.is_reserved
-        and job.status.is_runnable
-        and not job.is_held_back
-    )
+    return not task.open_dependencies and job.status.is_runnable and not job.is_held_back
+
+
+def is_full(job: Job) -> bool:
+    """Tell whether as many Workers as a job may have are at work on it."""
+    return job.max_workers is not None and job.counts.get(TaskStatus.ACTIVE, 0) >= job.max_workers
 
 
 def link(job: Job, tasks: Sequence[Task]) -> None:
@@ -54,12 +58,12 @@ def set_status(task: Task, status: TaskStatus) -> list[Task]:
     task.job.live += _is_live(task) - was_live
     if _is_stuck(task) != was_stuck:
         _spread(task, 1 if _is_stuck(task) else -1)
-    if (was is TaskStatus.COMPLETED) == (status is TaskStatus.COMPLETED):
-        return [task] if is_runnable(task) else []
-    change = -1 if status is TaskStatus.COMPLETED else 1
-    for dependant in task.dependants:
-        dependant.open_dependencies += change
-    return [dependant for dependant in task.dependants if is_runnable(dependant)]
+    opened = (was is TaskStatus.COMPLETED) - (status is TaskStatus.COMPLETED)
+    if opened:
+        for dependant in task.dependants:
+            dependant.open_dependencies += opened
+    may_be_ready = task.dependants if opened < 0 else [task]
+    return [one for one in may_be_ready if is_runnable(one)]
 
 
 def set_steps(task: Task, steps_completed: int) -> None:
@@ -92,21 +96,27 @@ def ended_as(
 def has_failed_too_much(job: Job, policy: Policy) -> bool:
     """Tell whether so many tasks failed that the rest of the job is not worth trying."""
     failed = job.counts.get(TaskStatus.FAILED, 0)
-    return failed >= policy.job_failed_tasks and failed >= policy.job_failed_share * len(job.tasks)
+    # A quotient, not a product: 7 of 70 are a tenth, but 0.1 * 70 is more than 7.
+    return failed >= policy.job_failed_tasks and failed / len(job.tasks) >= policy.job_failed_share
 
 
 def what_is_missing(job: Job) -> str:
-    """Say what a failed job lacks: ``2 of 250 frames failed: 12, 55``; tasks by name where there are no frames."""
-    failed = [task for task in job.tasks if task.status is TaskStatus.FAILED]
-    missing = frames_of(frame for task in failed for frame in _missing_frames(task))
+    """Say what a failed job lacks: ``2 of 250 frames failed: 12, 55``; tasks by name where there are no frames.
+
+    Where those that failed have been done since, it lacks those that were canceled because of them.
+    """
+    what, tasks = "failed", [task for task in job.tasks if task.status is TaskStatus.FAILED]
+    if not tasks:
+        what, tasks = "canceled because the job failed", [task for task in job.tasks if task.failed_with_job]
+    missing = frames_of(frame for task in tasks for frame in _missing_frames(task))
     named: list[str] = []
     if len(missing):
         wanted = frames_of(frame for task in job.tasks for frame in _frames(task))
-        named.append(f"{len(missing)} of {_counted(len(wanted), 'frame')} failed: {_short(str(missing))}")
-    others = [task for task in failed if not _missing_frames(task)]
+        named.append(f"{len(missing)} of {_counted(len(wanted), 'frame')} {what}: {_short(str(missing))}")
+    others = [task for task in tasks if not _missing_frames(task)]
     if others:
         names = ", ".join(task.name for task in others)
-        named.append(f"{len(others)} of {_counted(len(job.tasks), 'task')} failed: {_short(names)}")
+        named.append(f"{len(others)} of {_counted(len(job.tasks), 'task')} {what}: {_short(names)}")
     return "; ".join(named)
 
 

@@ -41,7 +41,7 @@ def begin_waiting(farm: Farm, job: Job, others: dict[str, JobState], now: Moment
         needed.is_met = (state_of(other) if other is not None else others.get(needed.id, GONE)).satisfies(needed)
         farm.waiting_for.setdefault(needed.id, set()).add(job.id)
     job.is_held_back = not has_begun(job) and _must_wait(job, now)
-    if job.is_held_back and job.start_after is not None:
+    if job.is_held_back and _is_early(job, now):
         farm.before_start.add(job.id)
 
 
@@ -70,9 +70,13 @@ def start_those_due(farm: Farm, now: Moment) -> None:
 def look_again(farm: Farm, job: Job, now: Moment) -> None:
     """Hold a job back, or let it go on, as is right now."""
     must_wait = _must_wait(job, now)
+    if _is_early(job, now):
+        farm.before_start.add(job.id)  # again, if the clock went back
     if must_wait == job.is_held_back:
         return
     job.is_held_back = must_wait
+    if must_wait and job.status is JobStatus.ACTIVE:
+        job.status = JobStatus.QUEUED
     farm.job_changed(job)
     if not must_wait:
         farm.list_runnable(task for task in job.tasks if is_runnable(task))
@@ -84,5 +88,8 @@ def has_begun(job: Job) -> bool:
 
 
 def _must_wait(job: Job, now: Moment) -> bool:
-    is_early = job.start_after is not None and now.wall < job.start_after
-    return is_early or not all(needed.is_met for needed in job.needs_jobs)
+    return _is_early(job, now) or not all(needed.is_met for needed in job.needs_jobs)
+
+
+def _is_early(job: Job, now: Moment) -> bool:
+    return job.start_after is not None and now.wall < job.start_after

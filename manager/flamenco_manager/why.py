@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_manager.choosing import Refusal, is_full, refusal
+from flamenco_manager.choosing import Refusal, refusal
 from flamenco_manager.farm import Farm
 from flamenco_manager.fitting import ANY_GPU, Lack, can_take, lack_of
 from flamenco_manager.model import Job, Moment, Task, Worker
+from flamenco_manager.task_rules import is_full
 
 MOST_NAMES = 20
 """A reason names at most so many tasks or Workers."""
@@ -45,7 +46,8 @@ def why(farm: Farm, task: Task, now: Moment) -> list[Reason]:
     if (settled := _settled(task)) is not None:
         return [settled]
     reasons = [*_of_the_job(task.job, now), *_of_the_task(task), *_of_the_farm(farm, task)]
-    return reasons + list(_of_the_workers(farm, task, now))
+    of_workers = [reason for reason in _of_the_workers(farm, task, now) if not reasons or reason.code != "soon"]
+    return reasons + of_workers
 
 
 def first_waiting(job: Job) -> Task | None:
@@ -118,10 +120,11 @@ def _of_the_workers(farm: Farm, task: Task, now: Moment) -> Iterator[Reason]:
     if not able:
         yield _what_all_lack(workers, task)
         return
-    awake = [worker for worker in able if _is_awake(worker)]
+    awake = [worker for worker in able if worker.is_at_work]
     refused = {worker.id: refusal(farm, worker, task, now) for worker in awake}
-    free = [worker for worker in awake if refused[worker.id] is None and worker.task is None]
-    busy = [worker for worker in awake if refused[worker.id] is None and worker.task is not None]
+    willing = [worker for worker in awake if refused[worker.id] is None]
+    free = [worker for worker in willing if worker.is_idle]
+    busy = [worker for worker in willing if not worker.is_idle]
     if free:
         yield Reason("soon", f"{_people(free)} can take it at once.", len(free), _names(free))
         return
@@ -179,15 +182,10 @@ def _those_not_awake(able: Sequence[Worker]) -> Iterator[Reason]:
     known = [worker for worker in able if worker.is_approved]
     if workers := [worker for worker in known if worker.status is WorkerStatus.ASLEEP]:
         yield Reason("asleep", f"{_people(workers)} asleep.", len(workers), _names(workers), "wake it")
-    if workers := [worker for worker in known if worker.status is WorkerStatus.AWAKE and worker.status_requested]:
+    if workers := [worker for worker in known if worker.status is WorkerStatus.AWAKE and not worker.is_at_work]:
         yield Reason("leaving", f"{_people(workers)} asked to stop working.", len(workers), _names(workers))
-    gone = (WorkerStatus.OFFLINE, WorkerStatus.ERROR, WorkerStatus.STARTING, None)
-    if workers := [worker for worker in known if worker.status in gone]:
+    if workers := [worker for worker in known if worker.status not in (WorkerStatus.AWAKE, WorkerStatus.ASLEEP)]:
         yield Reason("offline", f"{_people(workers)} not in touch.", len(workers), _names(workers), "start it")
-
-
-def _is_awake(worker: Worker) -> bool:
-    return worker.status is WorkerStatus.AWAKE and worker.is_approved and worker.status_requested is None
 
 
 def _people(workers: Sequence[Worker]) -> str:
