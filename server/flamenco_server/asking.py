@@ -13,10 +13,12 @@ from flamenco_core.errors import Conflict
 from flamenco_core.identifiers import new_id
 from flamenco_core.statuses import JobStatus
 from flamenco_server.orders import NewOrder
-from flamenco_server.records import Asked, Asks, Job, Task, Worker
+from flamenco_server.records import REQUEUE, Asked, Asks, Job, Task, Worker
 
 T = TypeVar("T", Job, Task, Worker)
 
+NOT_DONE = {"dropped": "Its Manager did not do it.", "expired": "It reached its Manager too late to make sense."}
+"""What is said of an order that was not done, where the Manager does not say why."""
 NOW_LIFE = timedelta(seconds=60)
 """For how long it makes sense to do at once what was to be done at once."""
 
@@ -79,7 +81,7 @@ def ask(thing: T, about: str, value: Any, order: NewOrder, *more: NewOrder) -> S
 def answered(thing: T, order_id: str, result: str, why: str) -> T:
     """Return an object after its Manager has answered an order: it has done it, or says why not."""
     about = next((about for about, asked in thing.asks.items() if asked.order == order_id), None)
-    told = "" if result == "done" else why or f"The order was {result}."
+    told = "" if result == "done" else why or NOT_DONE.get(result, result)
     if about is None:
         return replace(thing, refused=told) if told else thing
     return replace(thing, asks=without(thing.asks, about), refused=told)
@@ -90,19 +92,28 @@ def without(asks: Asks, about: str) -> Asks:
     return {name: asked for name, asked in asks.items() if name != about}
 
 
-def shown_status(reported: JobStatus, asked: str | None) -> JobStatus:
-    """Tell what people see of a job: what they asked for, until its Manager has answered; or until it has ended."""
-    if asked == "requeue":
+def shown_status(reported: JobStatus, asked: str | None, *, requeued: bool = False) -> JobStatus:
+    """Tell what people see of a job: what they asked for, until its Manager has answered; or until it has ended.
+
+    ``asked`` is what it shall do; ``requeued``: some of it shall run again, and that was asked first.
+    """
+    if requeued and asked is None:
         return JobStatus.REQUEUEING
-    if reported.is_ended:
-        return reported
+    status = expected_base(reported, requeued=requeued)
+    if status.is_ended:
+        return status
     if asked in ("cancel", "delete"):
         return JobStatus.CANCEL_REQUESTED
-    if asked == "pause" and reported is not JobStatus.PAUSED:
+    if asked == "pause" and status is not JobStatus.PAUSED:
         return JobStatus.PAUSE_REQUESTED
-    return reported
+    return status
+
+
+def expected_base(reported: JobStatus, *, requeued: bool) -> JobStatus:
+    """Tell what a job is once what shall run again does so."""
+    return JobStatus.ACTIVE if requeued and reported.is_ended else reported
 
 
 def shown(job: Job) -> Job:
     """Return a job with the status that people see."""
-    return replace(job, status=shown_status(job.reported_status, job.asked_state))
+    return replace(job, status=shown_status(job.reported_status, job.asked_state, requeued=REQUEUE in job.asks))

@@ -12,8 +12,18 @@ from typing import Any, Literal
 from flamenco_core.errors import Conflict
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import JobReport
-from flamenco_server.asking import Asker, NoManagerYet, Step, answered, ask, check_present, shown, without
-from flamenco_server.records import STATE, Asked, Job
+from flamenco_server.asking import (
+    Asker,
+    NoManagerYet,
+    Step,
+    answered,
+    ask,
+    check_present,
+    expected_base,
+    shown,
+    without,
+)
+from flamenco_server.records import REQUEUE, STATE, Asked, Asks, Job
 
 Which = Literal["all", "not-completed", "failed", "chosen"]
 About = Literal["priority", "tag"]
@@ -29,7 +39,6 @@ _AIMS = {
     "delete": JobStatus.CANCELED,
     "undelete": JobStatus.CANCELED,
     "resume": JobStatus.ACTIVE,
-    "requeue": JobStatus.ACTIVE,
     "pause": JobStatus.PAUSED,
 }
 _SET_ASIDE = (JobStatus.PAUSED, JobStatus.PAUSE_REQUESTED)
@@ -98,7 +107,8 @@ def requeue(job: Job, by: Asker, which: Which, tasks: Sequence[str] = ()) -> Ste
         details["tasks"] = list(tasks)
     if job.rev is not None:
         details["rev"] = [job.rev.epoch, job.rev.commit]
-    return ask(job, STATE, "requeue", by.order("job.requeue", details))
+    goes_on = replace(job, asks=without(job.asks, STATE)) if _aim(job).is_ended else job
+    return ask(goes_on, REQUEUE, which, by.order("job.requeue", details))
 
 
 def change(job: Job, by: Asker, wanted: Mapping[About, Any]) -> Step[Job]:
@@ -164,13 +174,22 @@ def after_answer(job: Job, order_id: str, result: str, why: str) -> Job:
     return shown(after)
 
 
+def after_drop(job: Job, why: str, now: datetime) -> Job:
+    """Return a job that its Manager will not run, whatever else it will answer about it."""
+    if job.reported_status.is_ended:
+        return job
+    activity = f"Its Manager dropped it: {why}"
+    failed = replace(job, reported_status=JobStatus.FAILED, activity=activity, finished_at=now, asks=_ordered(job))
+    return shown(failed)
+
+
 def after_report(job: Job, said: JobReport) -> Job:
     """Return a job after its Manager has said something newer of it.
 
     What was asked before the Manager had the job was part of what it fetched, so that is answered now. Whether it is in
     the bin, a Manager may tell as long as nothing is asked about that.
     """
-    asks = {about: asked for about, asked in job.asks.items() if asked.order is not None}
+    asks = _ordered(job)
     after = replace(
         job,
         reported_status=JobStatus(said.status),
@@ -186,6 +205,11 @@ def after_report(job: Job, said: JobReport) -> Job:
     return shown(after)
 
 
+def _ordered(job: Job) -> Asks:
+    """Return what is asked of a job that its Manager will answer."""
+    return {about: asked for about, asked in job.asks.items() if asked.order is not None}
+
+
 def _check_goes_on(job: Job, verb: str) -> JobStatus:
     """Return what the job will be, unless it has ended then. Raises JobEnded."""
     aim = _aim(job)
@@ -196,10 +220,8 @@ def _check_goes_on(job: Job, verb: str) -> JobStatus:
 
 def _aim(job: Job) -> JobStatus:
     """Tell what a job will be once what was asked of it is done."""
-    asked = job.asked_state
-    if asked is None or (job.reported_status.is_ended and asked != "requeue"):
-        return job.reported_status
-    return _AIMS.get(asked, job.reported_status)
+    base = expected_base(job.reported_status, requeued=REQUEUE in job.asks)
+    return base if base.is_ended or job.asked_state is None else _AIMS.get(job.asked_state, base)
 
 
 def _check_issued(job: Job) -> None:

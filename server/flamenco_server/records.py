@@ -41,6 +41,8 @@ Asks = Mapping[str, Asked]
 
 STATE = "state"
 """In ``Asks``: what a job or task shall do: ``cancel``, ``pause`` …"""
+REQUEUE = "requeue"
+"""In ``Asks``: which tasks of a job shall run again. What was asked for after that stands beside it."""
 
 
 @dataclass(frozen=True, slots=True)

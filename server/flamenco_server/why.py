@@ -12,7 +12,7 @@ from flamenco_core.statuses import TaskStatus
 from flamenco_server.asking import Asker
 from flamenco_server.events import Change, EventBus
 from flamenco_server.orders import NewOrder, OrderAnswer, OrderStore
-from flamenco_server.records import Job, Manager, Page, Task
+from flamenco_server.records import REQUEUE, Job, Manager, Page, Task
 
 PATIENCE_S = 5.0
 """How long a Manager has to answer."""
@@ -125,7 +125,7 @@ def _known_here(job: Job) -> Sequence[Reason]:
     """Return what holds a job back that its Manager need not be asked about."""
     if job.deleted_at is not None:
         return [_reason("deleted", "The job is deleted.", act="undelete it")]
-    if job.reported_status.is_ended and job.asked_state != "requeue":
+    if job.reported_status.is_ended and REQUEUE not in job.asks:
         return [
             _reason("ended", f"The job is {job.status}: {job.activity or 'nothing of it waits.'}", act="requeue it")
         ]

@@ -96,6 +96,19 @@ class SiteManager:
         reply = await self.send(self.freeze(**content))
         assert (reply.status, reply.json()) == (200, {"acknowledged": number}), reply
 
+    async def next_order(self, kind: str) -> dict[str, Any]:
+        """Fetch the one order that comes next, which must be of this kind."""
+        (order,) = await self.next_orders()
+        assert order["kind"] == kind, order
+        return order
+
+    async def answer(self, order: dict[str, Any], result: str = "done", why: str = "", **content: Any) -> None:
+        """Say what became of an order, and whatever else there is to say."""
+        said = {"order": order["order"], "result": result, "why": why}
+        if "answer" in content:
+            said["answer"] = content.pop("answer")
+        await self.report(orders=[said], **content)
+
     def job(self, job_id: str, status: str = "active", **changes: Any) -> dict[str, Any]:
         """Say something of a job."""
         said = {"id": job_id, "rev": self.rev(), "status": status, "activity": f"it is {status}", "counts": {}}

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from contracts.account_store import AccountStoreContract
+from contracts.ask_store import AnswerContract, JobAskContract, TaskAskContract, WorkerAskContract
+from contracts.bin_store import BinStoreContract, WorkerHistoryContract
 from contracts.blob_store import CONTENTS, DIGEST, BlobStoreContract, pieces
 from contracts.compile_store import CompileStoreContract
 from contracts.event_bus import EventBusContract
 from contracts.farm_reader import FarmReaderContract
+from contracts.farm_store import SettingsStoreContract, TagStoreContract
+from contracts.issuing import IssuingContract
 from contracts.job_store import JobStoreContract
 from contracts.manager_store import ManagerStoreContract, OrderStoreContract
 from contracts.media_store import LogStoreContract, ThumbnailStoreContract
@@ -44,8 +48,44 @@ class TestSqliteJobs(InSqlite, JobStoreContract):
     """Jobs."""
 
 
+class TestSqliteJobAsks(InSqlite, JobAskContract):
+    """What is asked of jobs."""
+
+
+class TestSqliteTaskAsks(InSqlite, TaskAskContract):
+    """What is asked of tasks."""
+
+
+class TestSqliteWorkerAsks(InSqlite, WorkerAskContract):
+    """What is asked of Workers."""
+
+
+class TestSqliteAnswers(InSqlite, AnswerContract):
+    """What Managers answer."""
+
+
+class TestSqliteTags(InSqlite, TagStoreContract):
+    """Tags."""
+
+
+class TestSqliteSettings(InSqlite, SettingsStoreContract):
+    """The farm's settings."""
+
+
+class TestSqliteBin(InSqlite, BinStoreContract):
+    """Deleted jobs."""
+
+
+class TestSqliteWorkerHistory(InSqlite, WorkerHistoryContract):
+    """What Workers were."""
+
+
 class TestSqliteCompiles(InSqlite, CompileStoreContract):
     """Compiles."""
+
+
+class TestSqliteIssuing(InSqlite, IssuingContract):
+    """Giving jobs to Managers."""
 
 
 class TestSqliteManagers(InSqlite, ManagerStoreContract):

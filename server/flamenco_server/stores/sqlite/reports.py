@@ -10,7 +10,7 @@ from flamenco_core.wire.manager_api import FrameReport, JobReport, OrderResult, 
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.events import Change, Kind
-from flamenco_server.job_requests import after_report
+from flamenco_server.job_requests import after_drop, after_report
 from flamenco_server.reports import ReceivedReport, Verdict, judge
 from flamenco_server.stores.sqlite.asking import note_answer, write_job
 from flamenco_server.stores.sqlite.managers import link_of
@@ -86,13 +86,9 @@ def _apply_order_result(db: apsw.Connection, manager_id: str, result: OrderResul
 
 def _apply_submit_result(db: apsw.Connection, job_id: str, result: OrderResult, now: datetime) -> Iterator[Change]:
     """End a job that its Manager will not run."""
-    if result.result == "done":
+    if result.result == "done" or first(db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,))) is None:
         return
-    db.execute(
-        "UPDATE jobs SET status = 'failed', reported_status = 'failed', asks = '{}', activity = ?, finished_at = ?"
-        " WHERE id = ? AND reported_status NOT IN ('completed', 'failed', 'canceled')",
-        (f"Its Manager dropped it: {result.why}", rfc3339(now), job_id),
-    )
+    write_job(db, after_drop(read_job(db, job_id), result.why, now))
     yield Change("job", job_id)
 
 
