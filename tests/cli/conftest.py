@@ -1,5 +1,6 @@
 """The command line, in this process, and what it talks to."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 import structlog
 from cli_world import Flamenco, Outcome, RealServer, Running, Up, environment, up
 
+from end_to_end.scenes import make_scene
 from flamenco_cli.connection import Connection, connection_in, save_connection
 from flamenco_cli.main import run
+from what_ran import used
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +90,48 @@ def background(tmp_path: Path, config: Path) -> Iterator[Callable[..., Running]]
             running.process.wait()
 
 
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A ``flamenco up`` with two slots and real Blender, shared by all tests; none leaves work behind. A task that
+    fails is not tried again: that would wait half a minute."""
+    farm = up(tmp_path_factory.mktemp("farm"), "--workers", "2", FLAMENCO_MANAGER_FAILED_ATTEMPTS="1")
+    try:
+        assert farm.url
+        yield farm
+    finally:
+        farm.process.terminate()
+        farm.process.wait(30)
+        farm.clean_up()
+
+
+@pytest.fixture
+def on_farm(farm: Up, monkeypatch: pytest.MonkeyPatch) -> Up:
+    """The user's configuration is what ``flamenco up`` left there."""
+    monkeypatch.setenv("FLAMENCO_CONFIG_DIR", str(farm.config))
+    return farm
+
+
+HEAVY = """
+scene.cycles.samples, scene.render.resolution_percentage, light = 50_000, 1000, scene.cycles.samples
+bpy.ops.wm.save_as_mainfile(filepath={path!r})
+scene.cycles.samples, scene.render.resolution_percentage = light, 100
+"""
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six tiny frames for Blender 3.4; beside them ``heavy.blend``, whose frames take for ever."""
+    folder = tmp_path_factory.mktemp("scene")
+    extra = HEAVY.format(path=str(folder / "heavy.blend"))
+    return make_scene(used(shutil.which("blender") or "blender"), folder / "cube.blend", extra=extra)
+
+
+@pytest.fixture(scope="session")
+def heavy_scene(scene: Path) -> Path:
+    """A scene whose frames take for ever."""
+    return scene.with_name("heavy.blend")
+
+
 @pytest.fixture
 def start_up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Start farms with ``flamenco up``; what is left of them at the end is ended."""
@@ -97,5 +142,5 @@ def start_up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         return started[-1]
 
     yield start
-    for farm in started:
+    for farm in reversed(started):  # two on one folder: the later one is the one that runs
         farm.clean_up()

@@ -54,8 +54,8 @@ async def _get(frames: Sequence[Frame], folder: Path) -> None:
 def _report(fetched: Fetched, folder: Path, total: int) -> None:
     say(f"{len(fetched.copied)} of {total} frames copied to {folder}.")
     if fetched.unseen:
+        count = len(fetched.unseen)
         raise FramesElsewhere(
-            f"{len(fetched.unseen)} finished frames are on storage that this machine does not see: "
-            f"{', '.join(fetched.unseen[:3])}{' …' if len(fetched.unseen) > 3 else ''}. "
-            "Copy them from a machine that does."
+            f"{count} finished {'frame is' if count == 1 else 'frames are'} on storage that this machine does not see: "
+            f"{', '.join(fetched.unseen[:3])}{' …' if count > 3 else ''}. Copy from a machine that does."
         )
