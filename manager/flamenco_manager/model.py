@@ -266,6 +266,8 @@ class Worker:
     seen_s: float = 0.0
     """Monotonic."""
     stored_seen_s: float = float("-inf")
+    stored_profile: tuple[tuple[Any, ...], bytes] | None = None
+    """What it said of itself when that was last written, and how it was written."""
     rev: int = 0
 
     @property

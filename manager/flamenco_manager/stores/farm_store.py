@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import apsw
 
@@ -13,6 +12,7 @@ from flamenco_core.wire.worker_api import SavedFrame
 from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.stores import rows
+from flamenco_manager.stores.farm_batch import SAVE_FRAME, FarmBatch
 from flamenco_manager.waiting import JobState
 from flamenco_runtime.journal import Journal
 
@@ -20,43 +20,6 @@ Also = Callable[[apsw.Connection], None]
 
 LONGEST_WAIT_S = 120.0
 """No retry or mark is further away than this after a restart, whatever the clock did in between."""
-
-_SAVE_WORKER = (
-    f"INSERT OR REPLACE INTO workers ({rows.WORKER_COLUMNS}, unreported) "  # noqa: S608 (constants)
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
-)
-_SAVE_STATE = "INSERT INTO worker_states (worker, status, at, why) VALUES (?, ?, ?, ?)"
-STATES_KEPT = timedelta(days=30)
-_SAVE_JOB = """
-INSERT INTO jobs (id, key, status, activity, is_cancelled, is_deleted, facts, counts, steps_completed, steps_total,
-                  started_at, finished_at, rev, unreported)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
-ON CONFLICT (key) DO UPDATE SET
-    status = excluded.status, activity = excluded.activity, is_cancelled = excluded.is_cancelled,
-    is_deleted = excluded.is_deleted, facts = excluded.facts, counts = excluded.counts,
-    steps_completed = excluded.steps_completed, steps_total = excluded.steps_total,
-    started_at = excluded.started_at, finished_at = excluded.finished_at, rev = excluded.rev, unreported = 1
-"""
-_SAVE_TASK = """
-UPDATE tasks SET status = ?, attempt = ?, worker = ?, is_held = ?, has_begun = ?, seq = ?, activity = ?,
-    steps_completed = ?, lost = ?, failed_by = ?, retry_at = ?, marks = ?, failed_with_job = ?, result = ?,
-    started_at = ?, finished_at = ?, rev = ?, is_reserved = ?, is_pause_wanted = ?, requeued_by = ?, fresh_after = ?,
-    unreported = 1
-WHERE key = ?
-"""
-_SAVE_ATTEMPT = """
-INSERT INTO attempts (task, attempt, worker, seq) VALUES (?, ?, ?, ?)
-ON CONFLICT (task, attempt) DO UPDATE SET seq = excluded.seq
-"""
-_SAVE_FRAME = """
-INSERT INTO frames (task, frame, layer, attempt, path, size_bytes, sha256, width, height, seconds, rev, unreported)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
-ON CONFLICT (task, frame, layer) DO UPDATE SET
-    attempt = excluded.attempt, path = excluded.path, size_bytes = excluded.size_bytes, sha256 = excluded.sha256,
-    width = excluded.width, height = excluded.height, seconds = excluded.seconds, rev = excluded.rev, unreported = 1
-WHERE excluded.attempt >= attempt
-"""
-"""What a later attempt saved stays, in whatever order the two are told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +49,24 @@ class FarmStore:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._batch = FarmBatch()
+        """What grows while an earlier transaction is on its way."""
+        self._commit: asyncio.Future[None] | None = None
 
     def save(self, changes: Changes, now: Moment, also: Also | None = None) -> "asyncio.Future[None]":
-        """Store what a step changed, and what ``also`` writes, in one transaction; the future waits for the disk."""
-        work = _saving(changes, now, also)
-        return self._journal.write(work)
+        """Store what a step changed, and what ``also`` writes, in one transaction; the future waits for the disk.
+
+        Steps may share a transaction, and then the future. One with ``also`` has its own part of it: should that fail,
+        the step is undone alone.
+        """
+        if also is not None:
+            self._commit = None  # whatever comes after it is written after it
+            return self._journal.write(_writing(changes, now, also))
+        if self._commit is None or not self._batch.add(changes, now):
+            self._batch = FarmBatch()
+            self._batch.add(changes, now)
+            self._commit = self._journal.write(self._batch.write)
+        return self._commit
 
     async def last_change(self) -> int:
         """Return the number of the last change that was stored."""
@@ -150,45 +126,19 @@ class FarmStore:
                 fresh_after = connection.execute("SELECT fresh_after FROM tasks WHERE key = ?", (past.task_key,)).get
                 if past.attempt > fresh_after:  # else a person has queued the task since: all of it is rendered again
                     connection.executemany(
-                        _SAVE_FRAME, [rows.frame_row(past.task_key, past.attempt, frame, rev) for frame in frames]
+                        SAVE_FRAME, [rows.frame_row(past.task_key, past.attempt, frame, rev) for frame in frames]
                     )
 
         return work
 
 
-def _saving(changes: Changes, now: Moment, also: Also | None) -> Also:
-    workers = [rows.worker_row(worker) for worker in changes.workers.values()]
-    states = [rows.worker_state_row(state) for state in changes.worker_states]
-    too_old = [((now.wall - STATES_KEPT).timestamp(),)] if states else []
-    jobs = [rows.job_row(job) for job in changes.jobs.values()]
-    tasks = [rows.task_row(task, now) for task in changes.tasks.values()]
-    attempts = [
-        (task.key, task.attempt, rows.id_bytes(task.worker.id), task.seq)
-        for task in changes.tasks.values()
-        if task.worker is not None
-    ]
-    forgotten = [(task.key, task.fresh_after) for task in changes.forgotten_frames]
-    frames = [rows.frame_row(task.key, attempt, frame, changes.number) for task, attempt, frame in changes.frames]
-    ended = [(task.key, attempt) for task, attempt in changes.ended_attempts]
+def _writing(changes: Changes, now: Moment, also: Also) -> Also:
+    batch = FarmBatch()
+    batch.add(changes, now)
 
     def work(connection: apsw.Connection) -> None:
-        for statement, bindings in (
-            (_SAVE_WORKER, workers),
-            (_SAVE_STATE, states),
-            ("DELETE FROM worker_states WHERE at < ?", too_old),
-            (_SAVE_JOB, jobs),
-            (_SAVE_TASK, tasks),
-            (_SAVE_ATTEMPT, attempts),
-            ("DELETE FROM frames WHERE task = ? AND attempt <= ?", forgotten),
-            (_SAVE_FRAME, frames),
-            ("INSERT OR IGNORE INTO log_uploads (task, attempt) VALUES (?, ?)", ended),
-        ):
-            if bindings:
-                connection.executemany(statement, bindings)
-        if changes.number:
-            connection.execute("UPDATE link SET changes = ?", (changes.number,))
-        if also is not None:
-            also(connection)
+        batch.write(connection)
+        also(connection)
 
     return work
 

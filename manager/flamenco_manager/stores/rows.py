@@ -35,6 +35,10 @@ TASK_COLUMNS = (
     "rev, needs, is_reserved, is_pause_wanted, requeued_by, fresh_after"
 )
 
+_PROFILE = (
+    *("name", "platform", "address", "task_types", "software", "can_restart", "node", "slot", "hardware", "programs"),
+    "features",
+)
 _DEFINITION = JobDefinitionSchema()
 _HARDWARE = HardwareSchema()
 _PROGRAM = ProgramSchema()
@@ -203,23 +207,10 @@ def job_of(row: Row) -> Job:
 
 def worker_row(worker: Worker) -> Row:
     """Make the row of a Worker, in the order of WORKER_COLUMNS."""
-    profile = {
-        "name": worker.name,
-        "platform": worker.platform,
-        "address": worker.address,
-        "task_types": list(worker.task_types),
-        "software": worker.software,
-        "can_restart": worker.can_restart,
-        "node": worker.node,
-        "slot": worker.slot,
-        "hardware": _HARDWARE.dump(worker.hardware) if worker.hardware else None,
-        "programs": [_PROGRAM.dump(program) for program in worker.programs],
-        "features": list(worker.features),
-    }
     return (
         id_bytes(worker.id),
         worker.secret_sha256,
-        orjson.dumps(profile),
+        _profile(worker),
         _word(worker.status),
         _word(worker.status_before_error),
         _word(worker.status_requested),
@@ -235,6 +226,28 @@ def worker_row(worker: Worker) -> Row:
         _seconds(worker.schedule_at),
         worker.is_forgotten,
     )
+
+
+def _profile(worker: Worker) -> bytes:
+    """Write what a Worker says of itself; that changes seldom, and is written at every hand-out."""
+    said = tuple(getattr(worker, name) for name in _PROFILE)
+    if worker.stored_profile is not None and worker.stored_profile[0] == said:
+        return worker.stored_profile[1]
+    profile = {
+        "name": worker.name,
+        "platform": worker.platform,
+        "address": worker.address,
+        "task_types": list(worker.task_types),
+        "software": worker.software,
+        "can_restart": worker.can_restart,
+        "node": worker.node,
+        "slot": worker.slot,
+        "hardware": _HARDWARE.dump(worker.hardware) if worker.hardware else None,
+        "programs": [_PROGRAM.dump(program) for program in worker.programs],
+        "features": list(worker.features),
+    }
+    worker.stored_profile = (said, orjson.dumps(profile))
+    return worker.stored_profile[1]
 
 
 def worker_of(row: Row, now: Moment) -> Worker:

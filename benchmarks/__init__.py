@@ -1,1 +1,0 @@
-"""Benchmarks: what prints figures that can be repeated. ``make bench``, or ``python -m benchmarks --help``."""
