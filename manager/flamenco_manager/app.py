@@ -18,6 +18,7 @@ from aiohttp import web
 from flamenco_core.errors import Unavailable
 from flamenco_core.identifiers import new_id
 from flamenco_manager import foreman as foremen
+from flamenco_manager.announcing import announced
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.blobs import Blobs
 from flamenco_manager.erasing import Erasing
@@ -72,7 +73,11 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
 
     Raises DataInUse, PortTaken, and Unavailable when the store cannot be written.
     """
-    async with build_app(settings) as app, listening(app, settings.listen) as address:
+    async with (
+        build_app(settings) as app,
+        listening(app, settings.listen) as address,
+        announced(settings.name, address, settings.discovery),
+    ):
         ready(address.url)
         await stop.wait()
 

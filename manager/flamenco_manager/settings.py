@@ -8,6 +8,7 @@ from platformdirs import user_data_path
 
 from flamenco_core.errors import BadInput
 from flamenco_core.wire.variables import Variables
+from flamenco_manager.announcing import WAYS
 from flamenco_manager.model import Policy
 from flamenco_manager.variables import read_variables
 from flamenco_runtime.settings import Address, setting
@@ -38,6 +39,7 @@ class Settings:
     lost_attempts: int = setting(3, "attempts whose Worker disappeared until a task is failed")
     job_failed_tasks: int = setting(3, "a job fails when so many of its tasks failed ...")
     job_failed_percent: float = setting(10.0, "... and at least so many percent of them")
+    discovery: str = setting("both", "how Workers find it in their network: mdns, ssdp (Flamenco 3's), both, or off")
     most_log_mib: int = setting(64, "MiB that the log of one attempt may have; of a longer one the middle is cut out")
     keep_logs_days: float = setting(90.0, "days until the logs of a job that has ended are removed")
     keep_previews_days: float = setting(90.0, "days until the previews of a job that has ended are removed")
@@ -57,6 +59,8 @@ class Settings:
                 raise BadInput(f"{key} cannot be {getattr(self, key):g}: write a number of days up to {MOST_DAYS}.")
         if self.approve not in APPROVALS:
             raise BadInput(f"approve cannot be {self.approve!r}: write one of {', '.join(APPROVALS)}.")
+        if self.discovery not in WAYS:
+            raise BadInput(f"discovery cannot be {self.discovery!r}: write one of {', '.join(WAYS)}.")
         if not self.server.startswith(("http://", "https://")):
             raise BadInput(f"server cannot be {self.server!r}: write its URL, for example http://127.0.0.1:8000.")
 

@@ -61,6 +61,7 @@ class FakeManager:
         root = "/api/v3/worker/"
         app.add_routes(
             [
+                web.get("/api/v3/version", self._version),
                 web.post(root + "register-worker", self._register),
                 web.post(root + "sign-on", self._sign_on),
                 web.post(root + "sign-off", self._sign_off),
@@ -153,7 +154,7 @@ class FakeManager:
             self.turned_away += 1
             await self.notify()
             return web.json_response({"code": self.outage, "message": "out of order"}, status=self.outage)
-        if not request.path.endswith("/register-worker"):
+        if not request.path.endswith(("/register-worker", "/version")):
             name, _, secret = base64.b64decode(request.headers["Authorization"].split()[1]).decode().partition(":")
             if self.secrets.get(name) != secret:
                 return web.json_response({"message": "unknown worker"}, status=403)
@@ -163,6 +164,9 @@ class FakeManager:
             self.lose_answers -= 1
             request.transport.abort()
         return response
+
+    async def _version(self, _: web.Request) -> web.Response:
+        return web.json_response({"version": "4", "shortversion": "4", "name": "fake", "git": ""})
 
     async def _register(self, request: web.Request) -> web.Response:
         document = await request.json()

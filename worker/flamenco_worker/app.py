@@ -17,6 +17,7 @@ from flamenco_core.wire.worker_api import Hardware
 from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
 from flamenco_worker.credentials import node_id
+from flamenco_worker.finding import find_again
 from flamenco_worker.joining import Introduction, join
 from flamenco_worker.manager_link import ManagerLink
 from flamenco_worker.outbox import open_outbox
@@ -55,17 +56,34 @@ async def serve(
 ) -> None:
     """Run all slots until ``stop`` is set, or until the Manager asked each to go offline.
 
+    A Manager that the settings do not name is looked for in the network, for as long as it takes.
     ``ready`` is called with the Manager's URL once every slot has signed on. Must run in the main thread: children get
     their parent-death signal when the thread that started them ends. Raises BadSettings, DataInUse.
     """
     async with _machine(settings, timing or Timing(), environ) as machine:
+        manager = settings.manager or await _found_manager(machine, stop)
+        if manager is None:
+            return
         programs = await find_programs(settings.blender, settings.ffmpeg, environ)
-        counting = _Countdown(settings.slots, partial(ready, settings.manager))
+        counting = _Countdown(settings.slots, partial(ready, manager))
         slots = [
-            asyncio.create_task(_run_slot(machine, slot, programs, counting.one_more), name=f"slot-{slot}")
+            asyncio.create_task(_run_slot(machine, manager, slot, programs, counting.one_more), name=f"slot-{slot}")
             for slot in range(settings.slots)
         ]
         await _until_stopped(slots, stop)
+
+
+async def _found_manager(machine: Machine, stop: asyncio.Event) -> str | None:
+    """Look for a Manager in the network; None if we are stopped before there is one."""
+    looking = asyncio.create_task(find_again(machine.http, machine.settings.data / "manager-url"))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return looking.result() if looking.done() else None
+    finally:
+        for task in (looking, stopping):
+            task.cancel()
+        await asyncio.gather(looking, stopping, return_exceptions=True)
 
 
 async def _until_stopped(slots: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
@@ -95,21 +113,23 @@ async def _machine(settings: Settings, timing: Timing, environ: Mapping[str, str
             yield Machine(settings, node, hardware, commands, http, timing, environ)
 
 
-async def _run_slot(machine: Machine, slot: int, programs: Programs, on_signed_on: Callable[[], None]) -> None:
+async def _run_slot(
+    machine: Machine, manager: str, slot: int, programs: Programs, on_signed_on: Callable[[], None]
+) -> None:
     """Run a slot; asked to restart, it looks for programs anew and joins again, and the other slots work on."""
     settings = machine.settings
     with structlog.contextvars.bound_contextvars(slot=slot):
-        while await _run_session(machine, slot, programs, on_signed_on) is WorkerStatus.RESTART:
+        while await _run_session(machine, manager, slot, programs, on_signed_on) is WorkerStatus.RESTART:
             programs = await find_programs(settings.blender, settings.ffmpeg, machine.environ)
 
 
 async def _run_session(
-    machine: Machine, slot: int, programs: Programs, on_signed_on: Callable[[], None]
+    machine: Machine, manager: str, slot: int, programs: Programs, on_signed_on: Callable[[], None]
 ) -> WorkerStatus:
     """Build one slot's parts, run its session, and leave properly however it ends."""
     settings, timing = machine.settings, machine.timing
     folder = settings.slot_folder(slot)
-    link = ManagerLink(machine.http, settings.manager)
+    link = ManagerLink(machine.http, manager)
     introduction = Introduction(
         settings.slot_name(slot), machine.node, slot, machine.hardware, programs, settings.token
     )

@@ -16,7 +16,7 @@ MOST_SLOTS = 1024
 class Settings:
     """What a Worker process is told; environment variables begin with ``FLAMENCO_WORKER_``."""
 
-    manager: str = setting("http://127.0.0.1:8080", "URL of the Manager.")
+    manager: str | None = setting(None, "URL of the Manager; else one is looked for in the network.")
     data: Path = setting(user_data_path("flamenco") / "worker", "Folder for credentials and undelivered updates.")
     slots: int = setting(1, "How many tasks run at a time, each as a Worker of its own.")
     name: str = setting(socket.gethostname(), "Name of this machine on the farm; slots add their number to it.")
@@ -25,7 +25,7 @@ class Settings:
     ffmpeg: str | None = setting(None, "Path of FFmpeg; else FLAMENCO_FFMPEG, PATH and the usual places.")
 
     def __post_init__(self) -> None:
-        if not self.manager.startswith(("http://", "https://")):
+        if self.manager is not None and not self.manager.startswith(("http://", "https://")):
             raise BadSettings(f"manager cannot be {self.manager!r}: write a URL such as http://render-manager:8080.")
         if not 1 <= self.slots <= MOST_SLOTS:
             raise BadSettings(f"slots cannot be {self.slots}: write a number from 1 to {MOST_SLOTS}.")

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from flamenco_cli.client import Client
+from flamenco_cli.commands import worker_verbs
 from flamenco_cli.running import FOLDER, json_option, with_client
 from flamenco_cli.services import Logs, run_manager, run_server, run_worker
-from flamenco_cli.short_ids import worker_named
 from flamenco_cli.teaching import Service, Verb
 from flamenco_cli.terminal import print_json, print_line, say
 
@@ -121,11 +121,13 @@ def manager_command(
     "worker",
     cls=Service,
     examples=[
+        "flamenco worker                             finds a Manager in the network",
         "flamenco worker --manager http://farm:8080 --slots 2",
         "flamenco worker approve render-07",
+        "flamenco worker sleep render-07",
     ],
 )
-@click.option("--manager", metavar="URL", help="The Manager's URL.")
+@click.option("--manager", metavar="URL", help="The Manager's URL. Without: one is looked for in the network.")
 @click.option("--data", type=FOLDER, help="Folder of what the Worker keeps.")
 @click.option("--slots", type=click.IntRange(1, 1024), help="How many tasks it runs at a time.")
 @click.option("--name", help="Name that people see. Without: this machine's.")
@@ -152,17 +154,8 @@ def worker_command(
     run_worker(overrides, os.environ, config, Logs(log_level, log_json))
 
 
-@worker_command.command("approve", cls=Verb, examples=["flamenco worker approve render-07"])
-@click.argument("worker", metavar="NAME|ID")
-@with_client
-async def approve_command(client: Client, worker: str) -> None:
-    """Let a new Worker take work."""
-    chosen = worker_named(await client.workers(), worker)
-    if chosen["approved"]:
-        say(f"{chosen['name']} is approved already.")
-        return
-    await client.approve(chosen["id"])
-    say(f"Approved {chosen['name']}.")
+for verb in worker_verbs.VERBS:
+    worker_command.add_command(verb)
 
 
 def _given(**options: Any) -> dict[str, object]:
