@@ -63,8 +63,9 @@ def next_ahead(farm: Farm, worker: Worker, first: Task, now: Moment, most: int) 
     if most < 1 or typical_s is None or job.max_workers is not None or farm.limits.is_counted(kind):
         return []
     listed = len(job.ready.get(kind, ()))  # with the first one, which is still among them
-    share = listed // max(1, sum(1 for _ in farm.awake_workers(kind)))
-    wanted = min(most, share - 1, int(farm.policy.ahead_s / max(typical_s, 0.001)) - 1)
+    wanted = min(most, int(farm.policy.ahead_s / max(typical_s, 0.001)) - 1)
+    if listed < (wanted + 1) * len(farm.workers):  # else there is enough for all of them, awake or not
+        wanted = min(wanted, listed // max(1, sum(1 for _ in farm.awake_workers(kind))) - 1)
     return farm.scheduler.next_of(job, kind, lambda task: _is_easy(farm, worker, task, now), wanted)
 
 

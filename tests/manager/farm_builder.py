@@ -13,6 +13,8 @@ from flamenco_manager.attempts import Answer, HandOut, Verdict
 from flamenco_manager.farm import Farm
 from flamenco_manager.model import Job, Moment, Policy, Task, Worker
 from flamenco_manager.task_rules import ended_as, is_full, is_runnable
+from flamenco_manager.waiting import JobState
+from flamenco_manager.waiting import JobState
 
 EPOCH = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -50,9 +52,13 @@ class Site:
         priorities: Sequence[int] | None = None,
         needs: Needs | None = None,
         asked: Mapping[str, object] | None = None,
+        others: Mapping[str, JobState] | None = None,
         **task: object,
     ) -> Job:
-        """Let a job come; for each task, the indexes that it waits for. ``asked``: more members of its definition."""
+        """Let a job come; for each task, the indexes that it waits for.
+
+        ``asked`` are more members of its definition; ``others`` are jobs that left memory.
+        """
         more: dict[str, Any] = dict(asked or {})
         count = len(waits_for)
         definition = JobDefinition(job.id, "shot", "test", priority, "admin", self.now.wall, count, **more)
@@ -76,7 +82,7 @@ class Site:
             )
             for index, indexes in enumerate(waits_for)
         ]
-        job_rules.start(self.farm, job, tasks, self.now)
+        job_rules.start(self.farm, job, tasks, self.now, others)
         return job
 
     def worker(
