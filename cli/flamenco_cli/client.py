@@ -9,10 +9,24 @@ import aiohttp
 
 from flamenco_cli.connection import Connection
 from flamenco_cli.events import Event, EventReader
-from flamenco_cli.records import Frame, Job, JobType, Manager, NewManager, SignInLink, Task, Worker
+from flamenco_cli.records import (
+    Answer,
+    Frame,
+    Job,
+    JobType,
+    Manager,
+    NewManager,
+    SignInLink,
+    Tag,
+    Task,
+    Worker,
+    WorkerState,
+)
 from flamenco_core.errors import NotSignedIn, Unavailable
 from flamenco_runtime.http_client import TIMEOUT, Reply, Unreachable, error_of, reason_of, send
 
+PARTIAL = 206
+"""The status of an answer with the range that was asked for."""
 PAGE = 200
 """The most rows that the Server returns at once."""
 
@@ -65,9 +79,9 @@ class Client:
         answer: Job = (await self.call("POST", "jobs", document=submission, headers=headers)).json()
         return answer
 
-    async def jobs(self, *, status: str | None = None) -> AsyncIterator[Job]:
-        """Yield jobs, newest first."""
-        async for job in self._pages("jobs", "jobs", status=status):
+    async def jobs(self, *, status: str | None = None, deleted: bool = False) -> AsyncIterator[Job]:
+        """Yield jobs, newest first; ``deleted``: those in the bin."""
+        async for job in self._pages("jobs", "jobs", status=status, deleted="true" if deleted else None):
             yield job
 
     async def job(self, job_id: str) -> Job:
@@ -75,9 +89,19 @@ class Client:
         answer: Job = await self._read(f"jobs/{job_id}")
         return answer
 
-    async def cancel(self, job_id: str) -> Job:
-        """Ask to cancel a job. Raises Conflict if it has ended."""
-        answer: Job = (await self.call("POST", f"jobs/{job_id}/cancel")).json()
+    async def ask_job(self, job_id: str, verb: str, document: Mapping[str, object] | None = None) -> Job:
+        """Ask something of a job: ``cancel``, ``pause`` … Raises Conflict where that makes no sense."""
+        answer: Job = (await self.call("POST", f"jobs/{job_id}/{verb}", document=document)).json()
+        return answer
+
+    async def change_job(self, job_id: str, **changes: object) -> Job:
+        """Change ``priority`` or ``tag`` of a job. Raises Conflict if it is deleted."""
+        answer: Job = (await self.call("PATCH", f"jobs/{job_id}", document=changes)).json()
+        return answer
+
+    async def why(self, plural: str, thing_id: str) -> Answer:
+        """Ask why one of the ``jobs`` or ``tasks`` does not run. Raises NotFound, Unavailable."""
+        answer: Answer = await self._read(f"{plural}/{thing_id}/why")
         return answer
 
     async def tasks(self, job_id: str, *, status: str | None = None) -> AsyncIterator[Task]:
@@ -90,11 +114,21 @@ class Client:
         answer: Task = await self._read(f"tasks/{task_id}")
         return answer
 
-    async def log(self, task_id: str, attempt: int | None = None) -> tuple[str, bool]:
-        """Return the log of a task's attempt (the newest by default), and whether nothing more will come."""
-        reply = await self.call("GET", f"tasks/{task_id}/log{_query(attempt=attempt)}")
-        headers = {name.lower(): value for name, value in reply.headers.items()}
-        return reply.body.decode("utf-8", "replace"), headers.get("flamenco-log-complete") != "false"
+    async def ask_task(self, task_id: str, verb: str) -> Task:
+        """Ask something of a task: ``cancel``, ``pause``, ``requeue``. Raises Conflict where that makes no sense."""
+        answer: Task = (await self.call("POST", f"tasks/{task_id}/{verb}")).json()
+        return answer
+
+    async def log_behind(self, task_id: str, attempt: int | None, behind: int) -> tuple[bytes, bool]:
+        """Return what follows the first ``behind`` bytes of a log, and whether nothing more will come.
+
+        The byte before is asked for, too: a range that begins at the end is none.
+        """
+        headers = {"Range": f"bytes={behind - 1}-"} if behind else {}
+        reply = await self.call("GET", f"tasks/{task_id}/log{_query(attempt=attempt)}", headers=headers)
+        found = {name.lower(): value for name, value in reply.headers.items()}
+        more = reply.body[1:] if reply.status == PARTIAL else reply.body[behind:]
+        return more, found.get("flamenco-log-complete") != "false"
 
     async def frames(self, job_id: str) -> Sequence[Frame]:
         """Return every frame that the job is to render."""
@@ -106,9 +140,45 @@ class Client:
         answer: Sequence[Worker] = await self._read("workers", "workers")
         return answer
 
-    async def approve(self, worker_id: str) -> None:
-        """Let a new Worker take work."""
-        await self.call("POST", f"workers/{worker_id}/approve")
+    async def worker(self, worker_id: str) -> Worker:
+        """Return one Worker. Raises NotFound."""
+        answer: Worker = await self._read(f"workers/{worker_id}")
+        return answer
+
+    async def ask_worker(self, worker_id: str, what: str, document: object = None, *, method: str = "POST") -> Worker:
+        """Ask something of a Worker: ``status``, ``approve`` … Raises Conflict where that makes no sense."""
+        answer: Worker = (await self.call(method, f"workers/{worker_id}/{what}", document=document)).json()
+        return answer
+
+    async def worker_states(self, worker_id: str) -> AsyncIterator[WorkerState]:
+        """Yield what a Worker was, the newest first."""
+        async for state in self._pages(f"workers/{worker_id}/states", "states"):
+            yield state
+
+    async def tags(self) -> Sequence[Tag]:
+        """Return all tags."""
+        answer: Sequence[Tag] = await self._read("tags", "tags")
+        return answer
+
+    async def put_tag(self, name: str, description: str) -> Tag:
+        """Make a tag, or describe it anew."""
+        document = {"description": description}
+        answer: Tag = (await self.call("PUT", f"tags/{quote(name, safe='')}", document=document)).json()
+        return answer
+
+    async def delete_tag(self, name: str, *, force: bool) -> None:
+        """Delete a tag. Raises NotFound, and Conflict if it is used, unless by force."""
+        await self.call("DELETE", f"tags/{quote(name, safe='')}{_query(force='true' if force else None)}")
+
+    async def farm_settings(self) -> Mapping[str, Any]:
+        """Return the farm's settings."""
+        answer: Mapping[str, Any] = await self._read("settings/farm")
+        return answer
+
+    async def put_farm_settings(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Change the farm's settings; what is absent is at its default. Raises BadInput that names what is wrong."""
+        answer: Mapping[str, Any] = (await self.call("PUT", "settings/farm", document=settings)).json()
+        return answer
 
     async def managers(self) -> Sequence[Manager]:
         """Return all Managers."""
@@ -157,10 +227,10 @@ class Client:
         document = (await self.call("GET", path)).json()
         return document if member is None else document[member]
 
-    async def _pages(self, path: str, member: str, *, status: str | None) -> AsyncIterator[Any]:
+    async def _pages(self, path: str, member: str, **narrowed: str | None) -> AsyncIterator[Any]:
         after: str | None = None
         while True:
-            page = await self._read(path + _query(limit=PAGE, after=after, status=status))
+            page = await self._read(path + _query(limit=PAGE, after=after, **narrowed))
             for item in page[member]:
                 yield item
             after = page["next"]

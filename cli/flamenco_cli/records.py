@@ -1,7 +1,7 @@
 """The objects of the Server's API as they arrive: ``--json`` prints them unchanged, tables read a few of their keys."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class Named(TypedDict):
@@ -33,8 +33,15 @@ class JobType(TypedDict):
     settings: Sequence[Setting]
 
 
+class Ask(TypedDict):
+    """What is asked and not answered yet, and by whom."""
+
+    value: Any
+    by: str
+
+
 class Job(TypedDict):
-    """A job; times are RFC 3339."""
+    """A job; times are RFC 3339. ``refused`` says why the last thing that was asked was not done."""
 
     id: str
     name: str
@@ -56,6 +63,17 @@ class Job(TypedDict):
     output: str | None
     settings: Mapping[str, Any]
     metadata: Mapping[str, str]
+    requested: NotRequired[Mapping[str, Ask]]
+    refused: NotRequired[str]
+    deleted_at: NotRequired[str | None]
+    project: NotRequired[str]
+    tag: NotRequired[str | None]
+    start_after: NotRequired[str | None]
+    max_workers: NotRequired[int | None]
+    needs_jobs: NotRequired[Sequence[Mapping[str, Any]]]
+    memory_bytes: NotRequired[int | None]
+    gpu: NotRequired[str | None]
+    limits: NotRequired[Mapping[str, int]]
 
 
 class Failure(TypedDict):
@@ -79,6 +97,25 @@ class Task(TypedDict):
     frames: str | None
     worker: Named | None
     failed_by: Sequence[Failure]
+    requested: NotRequired[Mapping[str, Ask]]
+    refused: NotRequired[str]
+
+
+class Reason(TypedDict):
+    """What holds a task back; ``act`` is what would help."""
+
+    code: str
+    text: str
+    count: NotRequired[int]
+    workers: NotRequired[Sequence[str]]
+    act: NotRequired[str]
+
+
+class Answer(TypedDict):
+    """Why a task does not run, the first reason that matters first; ``task`` None: no task of the job waits."""
+
+    task: str | None
+    reasons: Sequence[Reason]
 
 
 class Frame(TypedDict):
@@ -122,6 +159,27 @@ class Worker(TypedDict):
     current_task: CurrentTask | None
     last_seen: str | None
     programs: Sequence[Program]
+    tags: NotRequired[Sequence[str]]
+    lazy: NotRequired[bool]
+    schedule: NotRequired[Mapping[str, Any] | None]
+    blocked: NotRequired[Sequence[Mapping[str, str]]]
+    requested: NotRequired[Mapping[str, Ask]]
+    refused: NotRequired[str]
+
+
+class WorkerState(TypedDict):
+    """What a Worker became, when, and why."""
+
+    status: str
+    at: str
+    why: str
+
+
+class Tag(TypedDict):
+    """A group of Workers that jobs may ask for."""
+
+    name: str
+    description: str
 
 
 class Manager(TypedDict):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TypeVar
 
 from flamenco_cli.client import Client
-from flamenco_cli.records import Worker
+from flamenco_cli.records import Job, Task, Worker
 from flamenco_core.errors import BadInput, NotFound
 from flamenco_core.identifiers import is_uuid
 
@@ -37,11 +37,20 @@ class AmbiguousId(BadInput):
 
 async def job_id_of(client: Client, text: str) -> str:
     """Complete a job's id. Raises BadInput, NoSuchId, AmbiguousId."""
-    if is_uuid(text):
-        return text.lower()
+    where = f"the newest {MOST_JOBS} jobs; 'flamenco jobs' lists them"
+    return text.lower() if is_uuid(text) else await _job_among(client.jobs(), text, where)
+
+
+async def deleted_job_id_of(client: Client, text: str) -> str:
+    """Complete the id of a job in the bin. Raises BadInput, NoSuchId, AmbiguousId."""
+    where = "the deleted jobs; 'flamenco jobs --deleted' lists them"
+    return text.lower() if is_uuid(text) else await _job_among(client.jobs(deleted=True), text, where)
+
+
+async def _job_among(jobs: AsyncIterable[Job], text: str, where: str) -> str:
     beginning = checked_beginning(text)
-    ids = [job["id"] async for job in _first(client.jobs(), MOST_JOBS) if job["id"].startswith(beginning)]
-    return only_one("job", beginning, ids, where=f"the newest {MOST_JOBS} jobs; 'flamenco jobs' lists them")
+    ids = [job["id"] async for job in _first(jobs, MOST_JOBS) if job["id"].startswith(beginning)]
+    return only_one("job", beginning, ids, where=where)
 
 
 async def task_id_of(client: Client, text: str) -> str:
@@ -56,6 +65,20 @@ async def task_id_of(client: Client, text: str) -> str:
         if task["id"].startswith(beginning)
     ]
     return only_one("task", beginning, ids, where=_NEWEST_TASKS)
+
+
+async def tasks_of_job(client: Client, job_id: str, texts: str) -> list[Task]:
+    """Return tasks of a job by the beginnings of their ids, with commas between. Raises BadInput, NoSuchId."""
+    beginnings = [checked_beginning(text.strip()) for text in texts.split(",") if text.strip()]
+    if not beginnings:
+        raise BadInput(f"{texts!r} names no task.")
+    tasks = {task["id"]: task async for task in client.tasks(job_id)}
+    where = f"the tasks of this job; 'flamenco tasks {job_id[:SHORT]}' lists them"
+    ids = [
+        only_one("task", beginning, [task_id for task_id in tasks if task_id.startswith(beginning)], where=where)
+        for beginning in beginnings
+    ]
+    return [tasks[task_id] for task_id in dict.fromkeys(ids)]
 
 
 def worker_named(workers: Iterable[Worker], text: str) -> Worker:

@@ -2,17 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from flamenco_cli.blend_file import check_blend_file, own_frame_range
 from flamenco_cli.blobs import MOST_TRIES, Blob, hashed, missing_of, upload
 from flamenco_cli.client import Client
 from flamenco_cli.job_settings import settings_of
 from flamenco_cli.records import Job, JobType
+from flamenco_cli.short_ids import job_id_of
 from flamenco_core.errors import BadInput, Conflict, NotFound, Unavailable
 from flamenco_core.frames import BadFrames, parse_frames
 from flamenco_core.identifiers import new_id
@@ -36,6 +37,8 @@ class Wish:
     name: str | None = None
     settings: Sequence[str] = ()
     priority: int = 50
+    terms: Mapping[str, object] = field(default_factory=dict)
+    """What it asks of the farm, as the API has it; ``needs_jobs`` are the beginnings of ids."""
 
 
 class Watcher(Protocol):
@@ -57,6 +60,7 @@ async def submit(client: Client, wish: Wish, watcher: Watcher) -> Job:
         await asyncio.to_thread(check_blend_file, wish.file)
     job_type = await _job_type(client, wish.type)
     _check_texts(wish)
+    terms = await _terms(client, wish.terms)
     settings = settings_of(job_type, wish.settings)
     told = await asyncio.to_thread(_file_settings, wish, job_type, settings, watcher)
     with _output_folder(told.get(OUTPUT)):
@@ -68,8 +72,15 @@ async def submit(client: Client, wish: Wish, watcher: Watcher) -> Job:
             "priority": wish.priority,
             "settings": {**settings, **told},
             "files": [blob.entry for blob in blobs],
+            **terms,
         }
         return await _submit_with(client, submission, blobs, watcher)
+
+
+async def _terms(client: Client, terms: Mapping[str, Any]) -> Mapping[str, object]:
+    """Complete the ids of the jobs that this one waits for. Raises BadInput, NoSuchId."""
+    needed = [{"job": await job_id_of(client, job_id)} for job_id in terms.get("needs_jobs", ())]
+    return {**terms, **({"needs_jobs": needed} if needed else {})}
 
 
 async def _job_type(client: Client, name: str) -> JobType:

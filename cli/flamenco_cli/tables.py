@@ -3,16 +3,28 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+import orjson
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from flamenco_cli.columns import Column, Rows
-from flamenco_cli.records import Failure, Frame, Job, JobType, Manager, Setting, Task, Worker
+from flamenco_cli.records import (
+    Failure,
+    Frame,
+    Job,
+    JobType,
+    Manager,
+    Setting,
+    Tag,
+    Task,
+    Worker,
+    WorkerState,
+)
 from flamenco_cli.short_ids import SHORT
 from flamenco_cli.terminal import ago, harmless, size
-from flamenco_cli.words import look_of, program_of, worker_look_of
+from flamenco_cli.words import WORKER_REQUESTS, look_of, program_of, worker_look_of
 
 BAR_CELLS = 12
 
@@ -49,6 +61,8 @@ def job_sheet(job: Job, page: str, now: datetime) -> RenderableType:
     rows: dict[str, Text | str] = {
         "Name": job["name"],
         "State": look_of(job["status"]).text(),
+        "Asked": _asked(job),
+        "Not done": job.get("refused", ""),
         "Doing": job["activity"],
         "Progress": Text.assemble(bar(done, total), f" {done} of {total} {noun_of(job)}"),
         "Frames": _frames_line(job),
@@ -56,6 +70,7 @@ def job_sheet(job: Job, page: str, now: datetime) -> RenderableType:
         "Output": job["output"] or "",
         "Type": job["type"],
         "Priority": str(job["priority"]),
+        **_terms_lines(job),
         "Manager": job["manager"]["name"] if job["manager"] else "",
         "Submitted": f"{_moment(job['created_at'], now)} by {job['owner']}",
         "Page": page,
@@ -129,6 +144,7 @@ def workers_table(workers: Iterable[Worker], now: datetime) -> Rows:
         Column("Name", prose=True),
         Column("Manager", spare=3),
         Column("Doing", prose=True),
+        Column("Tags", prose=True, spare=4),
         Column("Programs", prose=True, spare=2),
         Column("Last seen", right=True, spare=1),
     )
@@ -136,14 +152,37 @@ def workers_table(workers: Iterable[Worker], now: datetime) -> Rows:
         task = worker["current_task"]
         rows.add(
             worker["id"][:SHORT],
-            worker_look_of(worker["status"], approved=worker["approved"]).text(),
+            _worker_state(worker),
             worker["name"],
             worker["manager"]["name"],
             f"{task['job_name']}: {task['name']}" if task else "",
+            ", ".join(worker.get("tags", [])),
             ", ".join(program_of(program["name"], program["version"]) for program in worker["programs"]),
             ago(worker["last_seen"], now),
         )
     return rows
+
+
+def states_table(states: Iterable[WorkerState], now: datetime) -> Rows:
+    """Show a row per change of a Worker's state."""
+    rows = Rows(Column("State"), Column("Since", right=True), Column("Why", prose=True))
+    for state in states:
+        look = worker_look_of(state["status"], approved=True)
+        rows.add(look.text(), ago(state["at"], now), state["why"])
+    return rows
+
+
+def tags_table(tags: Iterable[Tag]) -> Rows:
+    """Show a row per tag."""
+    rows = Rows(Column("Tag"), Column("Meaning", prose=True))
+    for tag in tags:
+        rows.add(tag["name"], tag["description"])
+    return rows
+
+
+def settings_sheet(settings: Mapping[str, object]) -> RenderableType:
+    """Show the farm's settings, as they are written to change them."""
+    return _sheet({key: value if isinstance(value, str) else _written(value) for key, value in settings.items()})
 
 
 def managers_table(managers: Iterable[Manager], now: datetime) -> Rows:
@@ -253,6 +292,45 @@ def _counted(done: int, total: int) -> str:
 def _moment(moment: str, now: datetime) -> str:
     passed = ago(moment, now)
     return "just now" if passed == "now" else f"{passed} ago"
+
+
+def _worker_state(worker: Worker) -> Text:
+    look = worker_look_of(worker["status"], approved=worker["approved"])
+    wanted = worker["status_requested"]
+    if wanted is None or wanted == worker["status"]:
+        return look.text()
+    words = WORKER_REQUESTS.get(wanted, wanted)
+    return Text.assemble(look.text(), f", {words}{' after its task' if worker.get('lazy') else ''}")
+
+
+def _asked(job: Job) -> str:
+    """Say what is asked of a job and not answered yet, and by whom."""
+    asks = job.get("requested", {})
+    said = {"state": "{}", "requeue": "requeue"}
+    return ", ".join(
+        f"{said.get(about, about + ' {}').format(asked['value'])} (by {asked['by']})" for about, asked in asks.items()
+    )
+
+
+def _terms_lines(job: Job) -> Mapping[str, str]:
+    """Say when and where a job may run, as far as it says so itself."""
+    memory, limits = job.get("memory_bytes"), job.get("limits", {})
+    needed = [need["job"][:SHORT] + (" (its end)" if need["ended"] else "") for need in job.get("needs_jobs", [])]
+    return {
+        "Project": job.get("project", ""),
+        "Tag": job.get("tag") or "",
+        "Starts after": job.get("start_after") or "",
+        "Waits for": ", ".join(needed),
+        "Needs": ", ".join(
+            [*([size(memory)] if memory else []), *([f"GPU {job['gpu']}"] if job.get("gpu") else [])]
+            + [name if count == 1 else f"{count} × {name}" for name, count in limits.items()]
+        ),
+        "At most": f"{job['max_workers']} Workers" if job.get("max_workers") else "",
+    }
+
+
+def _written(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _plain(value: object) -> str:

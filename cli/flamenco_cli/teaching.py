@@ -18,16 +18,23 @@ class Verb(click.Command):
         write_lines(formatter, "Examples", self._examples)
 
 
-class Service(click.Group):
-    """A group that runs a service when no subcommand is given, with ``examples``."""
+class Group(click.Group):
+    """A group of subcommands, with ``examples``."""
 
     def __init__(self, *args: Any, examples: Sequence[str], **options: Any) -> None:
-        super().__init__(*args, **{**options, "invoke_without_command": True})
+        super().__init__(*args, **options)
         self._examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         write_lines(formatter, "Examples", self._examples)
+
+
+class Service(Group):
+    """A group that runs a service when no subcommand is given."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "invoke_without_command": True})
 
 
 def write_lines(formatter: click.HelpFormatter, title: str, lines: Sequence[str]) -> None:

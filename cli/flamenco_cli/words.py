@@ -42,6 +42,9 @@ _WORKER_LOOKS = {
 }
 
 
+WORKER_REQUESTS = {"awake": "waking", "asleep": "going to sleep", "offline": "shutting down", "restart": "restarting"}
+"""What a Worker is about to do."""
+
 _PROGRAMS = {"blender": "Blender", "ffmpeg": "FFmpeg"}
 
 

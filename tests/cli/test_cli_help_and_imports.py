@@ -11,7 +11,7 @@ import pytest
 from cli_world import Flamenco, environment
 
 from flamenco_cli.main import root
-from flamenco_cli.teaching import Service, Verb
+from flamenco_cli.teaching import Group, Verb
 
 SERVICES = ("flamenco_server", "flamenco_manager", "flamenco_worker")
 
@@ -103,7 +103,7 @@ def test_every_command_says_what_it_does_explains_its_options_and_ends_with_exam
     words: str, flamenco: Flamenco
 ) -> None:
     command = COMMANDS[words]
-    assert isinstance(command, Verb | Service)
+    assert isinstance(command, Verb | Group)
     outcome = flamenco(*shlex.split(words), "--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert command.help
@@ -118,7 +118,7 @@ def test_every_command_says_what_it_does_explains_its_options_and_ends_with_exam
 def test_every_example_can_be_typed_as_it_stands(words: str) -> None:
     """The words of each example are read by the very command line; nothing is run."""
     command = COMMANDS[words]
-    assert isinstance(command, Verb | Service)
+    assert isinstance(command, Verb | Group)
     for example in command._examples:
         typed = shlex.split(example.partition(" | ")[0].partition("   ")[0], comments=True)
         while "=" in typed[0]:

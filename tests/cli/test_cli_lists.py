@@ -123,8 +123,7 @@ def test_canceling_asks_for_it_and_says_so(flamenco: Flamenco, server: RealServe
     outcome = flamenco("cancel", first[:8], second)
     assert (outcome.status, outcome.out) == (0, "")
     assert outcome.err.splitlines() == [f"Canceling {first[:8]} (nap).", f"Canceling {second[:8]} (nap)."]
-    assert server.api.get(f"jobs/{first}")["cancel_requested"] is True
-    assert server.api.get(f"jobs/{second}")["cancel_requested"] is True
+    assert [server.api.get(f"jobs/{job_id}")["status"] for job_id in (first, second)] == ["canceled", "canceled"]
 
 
 def test_canceling_what_has_ended_is_refused_and_the_others_are_canceled(

@@ -1,18 +1,15 @@
-"""``flamenco jobs``, ``job``, ``watch``, ``cancel``."""
-
-from collections.abc import Sequence
+"""``flamenco jobs``, ``job``, ``watch``."""
 
 import click
 
 from flamenco_cli.client import Client
 from flamenco_cli.records import Job
 from flamenco_cli.running import json_option, with_client
-from flamenco_cli.short_ids import SHORT, job_id_of
+from flamenco_cli.short_ids import job_id_of
 from flamenco_cli.tables import job_sheet, jobs_table
 from flamenco_cli.teaching import Verb
 from flamenco_cli.terminal import print_json, results, say
 from flamenco_cli.waiting import check_completed, wait_for
-from flamenco_core.errors import Conflict
 from flamenco_core.statuses import JobStatus
 from flamenco_runtime.clock import utc_now
 
@@ -25,13 +22,14 @@ STATUSES = [status.value for status in JobStatus]
     examples=["flamenco jobs", "flamenco jobs --status failed --limit 100", "flamenco jobs --json | jq -r '.[].id'"],
 )
 @click.option("--status", type=click.Choice(STATUSES), help="Only jobs of this status.")
+@click.option("--deleted", is_flag=True, help="Those in the bin, which 'flamenco undelete' brings back.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest first.")
 @json_option
 @with_client
-async def jobs_command(client: Client, status: str | None, limit: int, as_json: bool) -> None:
+async def jobs_command(client: Client, status: str | None, deleted: bool, limit: int, as_json: bool) -> None:
     """List jobs, newest first."""
     found: list[Job] = []
-    async for job in client.jobs(status=status):
+    async for job in client.jobs(status=status, deleted=deleted):
         found.append(job)
         if len(found) == limit:
             break
@@ -40,7 +38,11 @@ async def jobs_command(client: Client, status: str | None, limit: int, as_json: 
     elif found:
         results().print(jobs_table(found, utc_now()))
     else:
-        say("No jobs yet. Send one: flamenco submit scene.blend -f 1-250" if status is None else "No such jobs.")
+        say(
+            "No jobs yet. Send one: flamenco submit scene.blend -f 1-250"
+            if status is None and not deleted
+            else "No such jobs."
+        )
 
 
 @click.command("job", cls=Verb, examples=["flamenco job 3f2a", "flamenco job 3f2a --json | jq .status"])
@@ -66,25 +68,3 @@ async def watch_command(client: Client, job_id: str) -> None:
     """
     job = await wait_for(client, await job_id_of(client, job_id), show_tasks=True)
     check_completed(job)
-
-
-@click.command("cancel", cls=Verb, examples=["flamenco cancel 3f2a", "flamenco cancel 3f2a 77c0"])
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
-@json_option
-@with_client
-async def cancel_command(client: Client, job_ids: Sequence[str], as_json: bool) -> None:
-    """Cancel jobs: what runs is stopped, what waits is given up. Finished frames stay."""
-    complete = [await job_id_of(client, job_id) for job_id in job_ids]  # all or none: a typo cancels nothing
-    canceled, refusals = list[Job](), list[str]()
-    for job_id in complete:
-        try:
-            job = await client.cancel(job_id)
-        except Conflict as error:
-            refusals.append(str(error))  # it has ended; the others are canceled nevertheless
-            continue
-        canceled.append(job)
-        say(f"Canceling {job_id[:SHORT]} ({job['name']}).")
-    if as_json:
-        print_json(canceled)
-    if refusals:
-        raise Conflict("\n".join(refusals))

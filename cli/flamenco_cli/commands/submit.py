@@ -1,7 +1,9 @@
 """``flamenco submit``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.progress import (
@@ -14,12 +16,14 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from flamenco_cli.amounts import limits_of, memory_of, start_of
 from flamenco_cli.client import Client
 from flamenco_cli.running import json_option, with_client
 from flamenco_cli.submission import Wish, submit
 from flamenco_cli.teaching import Verb
 from flamenco_cli.terminal import harmless, notes, print_json, print_line, size
 from flamenco_cli.waiting import check_completed, wait_for
+from flamenco_core.wire.schema import rfc3339
 
 WORTH_SHOWING_BYTES = 20_000_000
 """Files below this are read and sent before a bar could be read."""
@@ -57,6 +61,7 @@ class SubmitProgress:
         "flamenco submit scene.blend -f 1-250 -o /render/sh010 --wait",
         "flamenco submit scene.blend --set chunk_size=5 --set format=JPEG",
         "flamenco submit --type echo-sleep-test --set message=hello",
+        "flamenco submit comp.blend --after 3f2a --tag gpu --memory 16GB --start-after 18:30",
     ],
 )
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE.blend]")
@@ -70,11 +75,23 @@ class SubmitProgress:
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the job type. Repeatable.")
 @click.option("--priority", type=click.IntRange(0, 100), default=50, show_default=True, help="Higher goes first.")
+@click.option("--project", metavar="NAME", help="The project that it is for.")
+@click.option("--tag", metavar="NAME", help="Only Workers with this tag; see 'flamenco tag list'.")
+@click.option("--paused", is_flag=True, help="Wait for 'flamenco resume' before anything starts.")
+@click.option("--start-after", metavar="TIME", help="Start no sooner: 18:30, or '2026-02-01 08:00'.")
+@click.option("--max-workers", type=click.IntRange(1), metavar="N", help="At most so many Workers at a time.")
+@click.option("--after", multiple=True, metavar="JOB", help="Only once this job is completed. Repeatable.")
+@click.option("--memory", metavar="SIZE", help="Only Workers with so much memory: 16GB.")
+@click.option("--gpu", metavar="BACKEND", help="Only Workers with such a GPU: OPTIX, CUDA, HIP, METAL, ONEAPI, or any.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="NAME[=N]", help="Holds so much of this limit of the farm. Repeatable."
+)
 @click.option("--wait", is_flag=True, help="Show progress until the job has ended; exit code 1 if it failed.")
 @json_option
 @with_client
 async def submit_command(
     client: Client,
+    /,
     file: Path | None,
     frames: str | None,
     output: str | None,
@@ -84,12 +101,13 @@ async def submit_command(
     priority: int,
     wait: bool,
     as_json: bool,
+    **terms: Any,
 ) -> None:
     """Send a job to the farm.
 
     The file is checked first, and only what the Server does not have is sent. Prints the job's id and its page.
     """
-    wish = Wish(job_type, file, frames, output, name, settings, priority)
+    wish = Wish(job_type, file, frames, output, name, settings, priority, _terms(**terms))
     with _bars() as progress:
         job = await submit(client, wish, SubmitProgress(progress))
     page = f"{client.connection.url}/jobs/{job['id']}"
@@ -102,6 +120,33 @@ async def submit_command(
         print_json(job)
     if wait:
         check_completed(job)
+
+
+def _terms(
+    project: str | None,
+    tag: str | None,
+    paused: bool,
+    start_after: str | None,
+    max_workers: int | None,
+    after: Sequence[str],
+    memory: str | None,
+    gpu: str | None,
+    limits: Sequence[str],
+) -> Mapping[str, object]:
+    """Return what a job asks of the farm, as the API has it; what was not written is left out. Raises BadAmount."""
+    start = start_of(start_after, datetime.now().astimezone()) if start_after is not None else None
+    wanted = {
+        "project": project,
+        "tag": tag,
+        "start_paused": paused or None,
+        "start_after": rfc3339(start) if start is not None else None,
+        "max_workers": max_workers,
+        "needs_jobs": after or None,
+        "memory_bytes": memory_of(memory) if memory is not None else None,
+        "gpu": gpu,
+        "limits": limits_of(limits) or None,
+    }
+    return {key: value for key, value in wanted.items() if value is not None}
 
 
 def _bars() -> Progress:

@@ -1,6 +1,7 @@
 """``flamenco tasks`` and ``log``."""
 
 import asyncio
+import codecs
 import sys
 from collections.abc import Iterable
 
@@ -56,15 +57,30 @@ async def log_command(client: Client, task_id: str, follow: bool, attempt: int |
     """Print the log of a task: its command lines and what Blender or FFmpeg said."""
     complete = await task_id_of(client, task_id)
     task = await client.task(complete)
-    text, is_complete = await client.log(complete, attempt or task["attempt"] or None)
-    _write(text)
+    shown = LogPrinter()
+    is_complete = await shown.print_more(client, complete, attempt or task["attempt"] or None)
     if follow and not is_complete:
-        await _follow(client, complete, attempt or task["attempt"] or None, len(text))
-    elif not text:
+        await _follow(client, complete, attempt or task["attempt"] or None, shown)
+    elif not shown.printed_bytes:
         say("This task has no log yet.")
 
 
-async def _follow(client: Client, task_id: str, attempt: int | None, printed: int) -> None:
+class LogPrinter:
+    """Prints a log piece by piece; a character that was cut in two is printed once it is whole."""
+
+    def __init__(self) -> None:
+        self.printed_bytes = 0
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    async def print_more(self, client: Client, task_id: str, attempt: int | None) -> bool:
+        """Print what has been added; returns whether that was all."""
+        more, is_complete = await client.log_behind(task_id, attempt, self.printed_bytes)
+        self.printed_bytes += len(more)
+        _write(self._decode(more, final=is_complete))
+        return is_complete
+
+
+async def _follow(client: Client, task_id: str, attempt: int | None, shown: LogPrinter) -> None:
     """Print what is added to a log until it is complete; ``attempt`` is None while nobody has begun the task."""
     is_complete = False
     while not is_complete:
@@ -76,11 +92,9 @@ async def _follow(client: Client, task_id: str, attempt: int | None, printed: in
                     say(f"This task is {task['status']} and was never begun: it has no log.")
                     return
                 attempt = task["attempt"] or None
-            text, is_complete = await client.log(task_id, attempt)
+            is_complete = await shown.print_more(client, task_id, attempt)
         except Unavailable:
             continue  # the Server restarts; a log that is followed waits for it
-        _write(text[printed:])
-        printed = len(text)
 
 
 def _write(text: str) -> None:
