@@ -14,7 +14,6 @@ from flamenco_manager.farm import Farm
 from flamenco_manager.model import Job, Moment, Policy, Task, Worker
 from flamenco_manager.task_rules import ended_as, is_full, is_runnable
 from flamenco_manager.waiting import JobState
-from flamenco_manager.waiting import JobState
 
 EPOCH = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -96,7 +95,9 @@ class Site:
     ) -> Worker:
         """Add an approved Worker that is awake."""
         self.number += 1
-        worker = Worker(f"worker-{self.number}", b"", f"w{self.number}", "linux", "127.0.0.1", types)
+        worker = Worker(
+            f"00000000-0000-4000-9000-{self.number:012}", b"", f"w{self.number}", "linux", "127.0.0.1", types
+        )
         worker.is_approved, worker.tags, worker.hardware = True, frozenset(tags), hardware
         self.farm.workers[worker.id] = worker
         self.sign_on(worker, ours=ours)
