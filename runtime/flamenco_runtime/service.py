@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from aiohttp import web
 
 from flamenco_core.errors import Unavailable
+from flamenco_runtime.http_client import reason_of
 from flamenco_runtime.settings import Address
 
 KEEP_ALIVE_S = 75.0
@@ -34,7 +35,7 @@ async def listening(app: web.Application, address: Address) -> AsyncIterator[Add
         try:
             await site.start()
         except OSError as error:
-            raise PortTaken(f"Cannot listen on {address}: {error.strerror}. Choose another with --listen.") from error
+            raise PortTaken(f"Cannot listen on {address}: {reason_of(error)}. Choose another with --listen.") from error
         yield Address(address.host, runner.addresses[0][1])
     finally:
         await runner.cleanup()

@@ -219,10 +219,13 @@ async def _raise_when(failure: asyncio.Future[BaseException]) -> None:
 @asynccontextmanager
 async def _background(loops: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run loops while the context lasts; one that fails ends it."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(loop) for loop in loops]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(loop) for loop in loops]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except BaseExceptionGroup as errors:  # whoever runs us is told what went wrong, not how our loops are grouped
+        raise errors.exceptions[0] from errors
