@@ -27,7 +27,7 @@ class Farm:
     def __init__(self, jobs: dict[str, list[str]]) -> None:
         self._jobs = jobs
 
-    async def jobs(self) -> AsyncIterator[Any]:
+    async def jobs(self, **_: object) -> AsyncIterator[Any]:
         for job_id in self._jobs:
             yield {"id": job_id}
 
