@@ -1,0 +1,467 @@
+"""Steering jobs, tasks and Workers from the command line, against a real Server and a Manager that is played."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import click
+import pytest
+from cli_world import Flamenco, RealServer
+from played_manager import PlayedManager
+
+from end_to_end.farm import eventually
+from flamenco_cli import asking
+from flamenco_core.identifiers import new_id, task_id
+
+pytestmark = pytest.mark.usefixtures("own_server")
+
+
+REASONS: list[Mapping[str, Any]] = [
+    {"code": "asleep", "text": "3 Workers sleep.", "workers": ["r7", "r8"], "act": "wake one"},
+    {"code": "busy", "text": "All others are busy."},
+]
+
+
+@pytest.fixture
+def manager(own_server: RealServer) -> Iterator[PlayedManager]:
+    """A Manager of the test's own, which answers all orders."""
+    played = PlayedManager(own_server)
+    played.start()
+    yield played
+    played.stop()
+
+
+@pytest.fixture
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody sits there who could be asked."""
+
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(asking, "sys", type("sys", (), {"stdin": Terminal()}))
+
+
+def becomes(manager: PlayedManager, status: str, **more: Any) -> Any:
+    """Make an answer: the order is done, and its job is this now."""
+    return lambda order: {"jobs": [manager.job(order["details"]["job"], status, **more)]}
+
+
+@pytest.mark.parametrize(
+    ("verb", "word", "after"),
+    [("pause", "Pausing", "paused"), ("resume", "Resuming", "active"), ("cancel", "Canceling", "canceled")],
+)
+def test_jobs_are_steered_by_their_short_ids(
+    flamenco: Flamenco, manager: PlayedManager, verb: str, word: str, after: str
+) -> None:
+    manager.answers[f"job.{verb}"] = becomes(manager, after)
+    jobs = [manager.running_job() for _ in range(2)]
+    outcome = flamenco(verb, *(job[:8] for job in jobs), "--json")
+    assert outcome.status == 0
+    assert outcome.err.splitlines() == [f"{word} {job[:8]} (nap)." for job in jobs]
+    assert [(job["id"], job["status"], job["requested"]) for job in outcome.json] == [(job, after, {}) for job in jobs]
+    assert manager.kinds() == [f"job.{verb}"] * 2
+
+
+def test_a_wrong_id_among_several_changes_none(flamenco: Flamenco, manager: PlayedManager) -> None:
+    job = manager.running_job()
+    outcome = flamenco("pause", job, "ffffffff")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert flamenco("job", job, "--json").json["requested"] == {}
+
+
+def test_what_a_manager_does_not_do_is_told_and_is_no_success(flamenco: Flamenco, manager: PlayedManager) -> None:
+    manager.answers["job.requeue"] = lambda _: {"result": "dropped", "why": "No task of the job is such."}
+    outcome = flamenco("requeue", manager.running_job()[:8], "--json")
+    assert outcome.status == 2
+    assert "nap: No task of the job is such." in outcome.message
+    assert outcome.json[0]["refused"] == "No task of the job is such."
+
+
+def test_a_manager_that_does_not_answer_is_not_waited_for_for_ever(
+    flamenco: Flamenco, manager: PlayedManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWER_S", 0.2)
+    manager.answers["job.pause"] = lambda _: {"silent": True}
+    job = manager.running_job()
+    outcome = flamenco("pause", job, "--json")
+    assert (outcome.status, outcome.json[0]["status"]) == (0, "pause-requested")
+    assert "Asked" in flamenco("job", job).out
+    assert "pause (by admin)" in flamenco("job", job).out
+
+
+@pytest.mark.parametrize(
+    ("options", "which"),
+    [([], "failed"), (["--failed"], "failed"), (["--all"], "all"), (["--not-completed"], "not-completed")],
+)
+def test_requeueing_says_which_tasks(
+    flamenco: Flamenco, manager: PlayedManager, options: list[str], which: str
+) -> None:
+    job = manager.running_job()
+    assert flamenco("requeue", job[:8], *options).status == 0
+    assert manager.until_ordered("job.requeue")["details"]["which"] == which
+
+
+def test_tasks_can_be_chosen_by_their_short_ids(flamenco: Flamenco, manager: PlayedManager) -> None:
+    job = manager.running_job()
+    tasks = [task_id(job, 1), task_id(job, 0)]
+    outcome = flamenco("requeue", job, "--tasks", f"{tasks[0][:9]}, {tasks[1][:9]},")
+    assert outcome.status == 0
+    details = manager.until_ordered("job.requeue")["details"]
+    assert (details["which"], details["tasks"]) == ("chosen", tasks)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tasks", "ffffffff"], "No task 'ffffffff' among the tasks of this job"),
+        (["--tasks", ","], "names no task"),
+        (["--frames", "12"], "no task of this job renders 12"),
+        (["--frames", "x"], "--frames: "),
+    ],
+)
+def test_tasks_that_are_not_there_are_not_requeued(
+    flamenco: Flamenco, manager: PlayedManager, options: list[str], message: str
+) -> None:
+    outcome = flamenco("requeue", manager.running_job(), *options)
+    assert outcome.status == 2
+    assert message in outcome.message
+    assert manager.kinds() == []
+
+
+def test_tasks_of_several_jobs_cannot_be_chosen_at_once(flamenco: Flamenco, manager: PlayedManager) -> None:
+    jobs = [manager.running_job() for _ in range(2)]
+    assert "name only that" in flamenco("requeue", *jobs, "--tasks", "abcd").message
+
+
+@pytest.mark.parametrize("verb", ["pause", "cancel"])
+def test_tasks_can_be_steered_by_themselves(flamenco: Flamenco, manager: PlayedManager, verb: str) -> None:
+    job = manager.running_job()
+    task = task_id(job, 1)
+    manager.answers[f"task.{verb}"] = lambda _: {"tasks": [manager.task(job, 1, "paused")]}
+    outcome = flamenco(verb, job[:8], "--tasks", task[:9], "--json")
+    assert outcome.status == 0
+    assert [(found["id"], found["status"]) for found in outcome.json] == [(task, "paused")]
+    assert manager.kinds() == [f"task.{verb}"]
+
+
+def test_a_priority_is_changed(flamenco: Flamenco, manager: PlayedManager) -> None:
+    job = manager.running_job()
+    outcome = flamenco("priority", "80", job[:8], "--json")
+    assert (outcome.status, outcome.json[0]["priority"]) == (0, 80)
+    assert outcome.err == f"Priority 80 for {job[:8]} (nap).\n"
+    assert flamenco("priority", "101", job).status == 2
+
+
+def test_a_deleted_job_is_in_the_bin_until_it_is_brought_back(flamenco: Flamenco, manager: PlayedManager) -> None:
+    manager.answers["job.delete"] = becomes(manager, "canceled", priority=50, deleted=True)
+    manager.answers["job.undelete"] = becomes(manager, "canceled", priority=50)
+    job = manager.running_job()
+    assert "flamenco undelete" in flamenco("delete", job[:8]).message
+    assert flamenco("jobs", "--json").json == []
+    assert [found["id"] for found in flamenco("jobs", "--deleted", "--json").json] == [job]
+    refused = flamenco("requeue", job)
+    assert (refused.status, "undelete it first" in refused.message) == (2, True)
+    assert flamenco("undelete", job[:8]).status == 0
+    assert [found["id"] for found in flamenco("jobs", "--json").json] == [job]
+    assert "No job" in flamenco("undelete", job[:8]).message
+
+
+class TestConfirming:
+    @pytest.mark.parametrize(("verb", "word"), [("cancel", "Cancel"), ("delete", "Delete")])
+    @pytest.mark.usefixtures("at_a_terminal")
+    def test_running_work_is_lost_only_after_a_yes(
+        self, flamenco: Flamenco, manager: PlayedManager, monkeypatch: pytest.MonkeyPatch, verb: str, word: str
+    ) -> None:
+        asked: list[str] = []
+        answers = iter([False, True])
+
+        def answer(question: str, **_: object) -> bool:
+            asked.append(question)
+            return next(answers)
+
+        monkeypatch.setattr(click, "confirm", answer)
+        job = manager.running_job(active=3, queued=1)
+        outcome = flamenco(verb, job)
+        assert (outcome.status, outcome.err) == (130, "Nothing was changed.\n")
+        assert manager.kinds() == []
+        assert flamenco(verb, job).status == 0
+        assert asked == [f"3 tasks run now, and what they have begun is lost. {word} nap?"] * 2
+        assert manager.kinds() == [f"job.{verb}"]
+
+    @pytest.mark.usefixtures("at_a_terminal")
+    def test_yes_and_idle_jobs_are_not_asked_about(
+        self, flamenco: Flamenco, manager: PlayedManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(click, "confirm", lambda *_, **__: pytest.fail("it asked"))
+        assert flamenco("cancel", manager.running_job(active=1), "--yes").status == 0
+        assert flamenco("cancel", manager.running_job(queued=2)).status == 0
+
+    def test_scripts_are_not_asked(self, flamenco: Flamenco, manager: PlayedManager) -> None:
+        assert flamenco("cancel", manager.running_job(active=1)).status == 0
+
+    @pytest.mark.usefixtures("at_a_terminal")
+    def test_forgetting_workers_is_asked_with_their_number(
+        self, flamenco: Flamenco, manager: PlayedManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+
+        def refuse(question: str, **_: object) -> bool:
+            asked.append(question)
+            return False
+
+        monkeypatch.setattr(click, "confirm", refuse)
+        manager.report(workers=[manager.worker(new_id(), name) for name in ("r7", "r8")])
+        assert flamenco("worker", "forget", "r7", "r8").status == 130
+        assert asked == ["Forget these 2 Workers: r7, r8?"]
+        assert flamenco("worker", "forget", "r7", "--yes").status == 0
+        assert manager.until_ordered("worker.forget")
+
+
+class TestWhy:
+    def test_the_reasons_of_a_job_come_with_what_would_help(self, flamenco: Flamenco, manager: PlayedManager) -> None:
+        manager.answers["task.why"] = lambda _: {"answer": {"reasons": REASONS}}
+        job = manager.running_job()
+        outcome = flamenco("why", job[:8])
+        assert (outcome.status, outcome.err) == (0, "")
+        assert [line.rstrip() for line in outcome.out.splitlines()] == [
+            "Task 0 (echo)",
+            "3 Workers sleep.",
+            "  r7, r8",
+            "  What helps: wake one",
+            "All others are busy.",
+        ]
+        assert flamenco("why", job, "--json").json == {"task": task_id(job, 0), "reasons": REASONS}
+
+    def test_a_task_may_be_asked_about_by_its_short_id(self, flamenco: Flamenco, manager: PlayedManager) -> None:
+        manager.answers["task.why"] = lambda order: {
+            "answer": {"reasons": [{"code": "x", "text": order["details"]["task"]}]}
+        }
+        task = task_id(manager.running_job(), 1)
+        assert flamenco("why", task[:9]).out.splitlines()[1].strip() == task
+        assert flamenco("why", task).status == 0
+
+    def test_what_is_neither_a_job_nor_a_task_is_told_so(self, flamenco: Flamenco, manager: PlayedManager) -> None:
+        outcome = flamenco("why", "ffffffff")
+        assert outcome.status == 2
+        assert "No job 'ffffffff'" in outcome.message
+        assert "No task 'ffffffff'" in outcome.message
+
+    def test_nothing_that_holds_it_back_is_said_so(self, flamenco: Flamenco, manager: PlayedManager) -> None:
+        manager.answers["task.why"] = lambda _: {"answer": {"reasons": []}}
+        assert "Nothing holds it back." in flamenco("why", manager.running_job()).out
+
+
+class TestWorkers:
+    @pytest.fixture
+    def worker(self, manager: PlayedManager) -> str:
+        worker_id = new_id()
+        manager.report(workers=[manager.worker(worker_id, "r7")])
+        return worker_id
+
+    @pytest.mark.parametrize(
+        ("words", "status", "lazy", "said"),
+        [
+            (["sleep"], "asleep", True, "r7 goes to sleep after its current task."),
+            (["sleep", "--now"], "asleep", False, "r7 goes to sleep."),
+            (["wake"], "awake", False, "r7 wakes up."),
+            (["restart"], "restart", True, "r7 restarts after its current task."),
+            (["restart", "--now"], "restart", False, "r7 restarts."),
+            (["shutdown"], "offline", True, "r7 shuts down after its current task."),
+            (["shutdown", "--now"], "offline", False, "r7 shuts down."),
+        ],
+    )
+    def test_a_status_is_for_after_the_current_task_unless_it_is_for_now(
+        self,
+        flamenco: Flamenco,
+        manager: PlayedManager,
+        worker: str,
+        words: list[str],
+        status: str,
+        lazy: bool,
+        said: str,
+    ) -> None:
+        outcome = flamenco("worker", *words, "r7")
+        assert (outcome.status, outcome.err) == (0, f"{said}\n")
+        assert manager.until_ordered("worker.status")["details"] == {
+            "worker": worker,
+            "status": status,
+            "lazy": lazy,
+        }
+
+    def test_several_workers_are_asked_or_none(self, flamenco: Flamenco, manager: PlayedManager, worker: str) -> None:
+        assert flamenco("worker", "sleep", worker[:8], "nobody").status == 2
+        assert manager.kinds() == []
+        manager.report(workers=[manager.worker(new_id(), "r8")])
+        outcome = flamenco("worker", "sleep", "r7", "r8", "--json")
+        assert [found["name"] for found in outcome.json] == ["r7", "r8"]
+        assert manager.kinds() == ["worker.status"] * 2
+
+    def test_tags_are_shown_and_changed(self, flamenco: Flamenco, manager: PlayedManager, worker: str) -> None:
+        for tag in ("gpu", "big"):
+            assert flamenco("tag", "add", tag).status == 0
+        assert flamenco("worker", "tags", "r7").err == "It has no tags.\n"
+        manager.answers["worker.tags"] = lambda order: {
+            "workers": [manager.worker(worker, "r7", tags=order["details"]["tags"])]
+        }
+        assert flamenco("worker", "tags", "r7", "gpu", "big").err == "Tags of r7: gpu, big.\n"
+        assert flamenco("worker", "tags", "r7").out == "gpu\nbig\n"
+        assert flamenco("worker", "tags", "r7", "--json").json == ["gpu", "big"]
+        assert "gpu, big" in flamenco("worker", "list").out
+        assert flamenco("worker", "tags", "r7", "--none").err == "Tags of r7: none.\n"
+        assert flamenco("worker", "tags", "r7").out == ""
+        assert "no tag 'cpu'" in flamenco("worker", "tags", "r7", "cpu").message
+        assert flamenco("worker", "tags", "r7", "gpu", "--none").status == 2
+
+    def test_a_schedule_is_shown_and_changed(self, flamenco: Flamenco, manager: PlayedManager, worker: str) -> None:
+        manager.answers["worker.schedule"] = lambda order: {
+            "workers": [manager.worker(worker, "r7", schedule=order["details"]["schedule"])]
+        }
+        assert flamenco("worker", "schedule", "r7").err == "It has no schedule.\n"
+        assert "--time-zone" in flamenco("worker", "schedule", "r7", "--sleep", "22:00-07:00").message
+        assert "--sleep" in flamenco("worker", "schedule", "r7", "--on", "--time-zone", "UTC").message
+        zone = ("--time-zone", "Europe/Amsterdam")
+        outcome = flamenco(
+            "worker", "schedule", "r7", "--sleep", "22:00-7:00 mon-fri", "--sleep", "0:00-0:00 sun", *zone
+        )
+        assert outcome.err == ("r7: sleeps 22:00-07:00 mon-fri; 00:00-00:00 sun (Europe/Amsterdam).\n")
+        shown = flamenco("worker", "schedule", "r7")
+        assert shown.out == "22:00-07:00 mon-fri\n00:00-00:00 sun\n"
+        assert shown.err == "Times of Europe/Amsterdam; the schedule is on.\n"
+        assert flamenco("worker", "schedule", "r7", "--off").status == 0
+        document = flamenco("worker", "schedule", "r7", "--json").json
+        assert (document["is_active"], len(document["windows"])) == (False, 2)
+        assert "no time zone" in flamenco("worker", "schedule", "r7", "--time-zone", "Mars").message
+        assert flamenco("worker", "schedule", "r7", "--none").err == "r7: no schedule.\n"
+        assert flamenco("worker", "schedule", "r7", "--json").json is None
+
+    def test_blocks_are_lifted(self, flamenco: Flamenco, manager: PlayedManager, worker: str) -> None:
+        job = manager.running_job()
+        assert flamenco("worker", "unblock", "r7", "--job", job[:8], "--type", "blender").status == 0
+        assert manager.until_ordered("worker.unblock")["details"] == {
+            "worker": worker,
+            "job": job,
+            "task_type": "blender",
+        }
+
+    def test_new_workers_are_approved_and_others_not_asked_about(
+        self, flamenco: Flamenco, manager: PlayedManager, worker: str
+    ) -> None:
+        fresh = new_id()
+        manager.report(workers=[manager.worker(fresh, "r9", approved=False)])
+        outcome = flamenco("worker", "approve", "r7", "r9")
+        assert (outcome.status, outcome.err) == (0, "r7 is approved already.\nApproved r9.\n")
+        assert [order["details"] for order in manager.orders] == [{"worker": fresh}]
+
+    def test_the_past_is_shown_newest_first(self, flamenco: Flamenco, manager: PlayedManager, worker: str) -> None:
+        assert "Nothing is known" in flamenco("worker", "history", "r7").message
+        states = [
+            {"worker": worker, "status": status, "at": f"2026-01-31T11:00:0{second}.000Z", "why": why}
+            for second, (status, why) in enumerate([("starting", "it signed on"), ("asleep", "its schedule")])
+        ]
+        manager.report(worker_states=states)
+        assert [state["why"] for state in flamenco("worker", "history", "r7", "--json").json] == [
+            "its schedule",
+            "it signed on",
+        ]
+        assert "Asleep" in flamenco("worker", "history", "r7", "--limit", "1").out.splitlines()[1]
+
+    def test_what_is_asked_for_is_shown_beside_what_is_so(
+        self, flamenco: Flamenco, manager: PlayedManager, worker: str
+    ) -> None:
+        manager.report(workers=[manager.worker(worker, "r7", status_requested="asleep", lazy=True)])
+        assert "Awake, going to sleep after its task" in flamenco("workers").out
+
+
+class TestFarm:
+    def test_tags_are_made_listed_and_deleted(self, flamenco: Flamenco, manager: PlayedManager) -> None:
+        assert "No tags yet" in flamenco("tag", "list").message
+        assert "flamenco worker tags NAME gpu" in flamenco("tag", "add", "gpu", "--description", "fast").message
+        assert flamenco("tag", "list", "--json").json == [{"name": "gpu", "description": "fast"}]
+        assert "fast" in flamenco("tag", "list").out
+        manager.report(workers=[manager.worker(new_id(), "r7", tags=["gpu"])])
+        refused = flamenco("tag", "delete", "gpu")
+        assert (refused.status, "1 Workers" in refused.message) == (2, True)
+        assert flamenco("tag", "delete", "gpu", "--force").status == 0
+        assert flamenco("tag", "delete", "gpu").status == 2
+        assert flamenco("tag", "list", "--json").json == []
+
+    def test_settings_are_shown_and_changed_one_by_one(self, flamenco: Flamenco) -> None:
+        assert flamenco("settings", "--json").json["policy"] == "fifo"
+        changed = flamenco(
+            "settings", "policy=balanced", "limits.renderman=5", "limits.nuke=1", "block_after=4", "--json"
+        )
+        assert changed.json["limits"] == {"renderman": 5, "nuke": 1}
+        assert (changed.json["policy"], changed.json["block_after"]) == ("balanced", 4)
+        changed = flamenco("settings", "limits.nuke=", "block_after=", "--json")
+        assert (changed.json["limits"], changed.json["block_after"], changed.json["policy"]) == (
+            {"renderman": 5},
+            3,
+            "balanced",
+        )
+        assert "balanced" in flamenco("settings").out
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [("policy", "KEY=VALUE"), ("=x", "KEY=VALUE"), ("policy=random", "policy"), ("polcy=fifo", "polcy")],
+    )
+    def test_bad_settings_are_named_and_change_nothing(self, flamenco: Flamenco, change: str, message: str) -> None:
+        before = flamenco("settings", "--json").json
+        outcome = flamenco("settings", "block_after=4", change)
+        assert outcome.status == 2
+        assert message in outcome.message
+        assert flamenco("settings", "--json").json == before
+
+
+class TestSubmitting:
+    def test_what_a_job_asks_of_the_farm_is_sent_and_shown(self, flamenco: Flamenco, manager: PlayedManager) -> None:
+        flamenco("tag", "add", "gpu")
+        flamenco("settings", "limits.renderman=5")
+        needed = manager.running_job()
+        job = flamenco(
+            *("submit", "--type", "echo-sleep-test", "--project", "Film", "--tag", "gpu", "--paused"),
+            *("--start-after", "2030-01-01T08:00Z", "--max-workers", 3, "--after", needed[:8], "--memory", "16GB"),
+            *("--gpu", "optix", "--limit", "renderman=2", "--json"),
+        ).json
+        assert (job["project"], job["tag"], job["start_paused"], job["max_workers"]) == ("Film", "gpu", True, 3)
+        assert (job["start_after"], job["memory_bytes"]) == ("2030-01-01T08:00:00.000Z", 16_000_000_000)
+        assert (job["gpu"], job["limits"]) == ("OPTIX", {"renderman": 2})
+        assert job["needs_jobs"] == [{"job": needed, "ended": False}]
+        sheet = flamenco("job", job["id"]).out
+        for words in ("Film", "gpu", "2030-01-01", needed[:8], "16.0 GB, GPU OPTIX, 2 × renderman", "3 Workers"):
+            assert words in sheet
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--tag", "no-such"], "tag: there is no tag 'no-such'"),
+            (["--limit", "maya"], "limits.maya"),
+            (["--limit", "maya=x"], "--limit"),
+            (["--memory", "lots"], "--memory"),
+            (["--gpu", "voodoo"], "gpu"),
+            (["--start-after", "soon"], "--start-after"),
+            (["--max-workers", "0"], "--max-workers"),
+            (["--after", "ffffffff"], "No job 'ffffffff'"),
+        ],
+    )
+    def test_what_cannot_be_is_named_and_submits_nothing(
+        self, flamenco: Flamenco, options: list[str], message: str
+    ) -> None:
+        outcome = flamenco("submit", "--type", "echo-sleep-test", *options)
+        assert (outcome.status, outcome.out) == (2, "")
+        assert message in outcome.message
+        assert flamenco("jobs", "--json").json == []
+
+
+def test_a_site_that_is_away_is_told_and_not_waited_for(
+    flamenco: Flamenco, own_server: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = PlayedManager(own_server, "attic")
+    job = manager.running_job()
+    eventually(lambda: flamenco("jobs", "--json").json, "the job is there", deadline_s=20)
+    monkeypatch.setattr("flamenco_server.records.AWAY_AFTER", timedelta(seconds=-1))  # whoever was here is away
+    outcome = flamenco("pause", job)
+    assert outcome.status == 0
+    assert "The Manager of site attic is away since" in outcome.message
+    why = flamenco("why", job)
+    assert (why.status, "The Manager of site attic is away since" in why.message) == (3, True)
