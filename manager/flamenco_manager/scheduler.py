@@ -126,13 +126,21 @@ class Scheduler:
         return found
 
     def ahead_of(self, task: Task) -> int:
-        """Count the listed tasks that come before one, as far as it competes with them: those of its kind. O(n)."""
+        """Count the tasks that come before one, as far as it competes with them: those of its kind.
+
+        O(n) in its own job. Of other jobs those are counted that are listed: nearly all of them are runnable.
+        """
         count = 0
         for _, job in self._jobs.get(task.kind, ()):
-            if job is task.job:
-                mine = (-task.priority, task.index)
-                return count + sum(entry[:2] < mine for entry in job.ready[task.kind] if is_runnable(entry[2]))
-            count += len(job.ready[task.kind])
+            heap = job.ready[task.kind]
+            _clean(heap)
+            if job is not task.job:
+                count += len(heap)
+                continue
+            if heap and heap[0][2] is task:
+                return count
+            mine = (-task.priority, task.index)
+            return count + sum(entry[:2] < mine for entry in heap if is_runnable(entry[2]))
         return count
 
     def _jobs_with(self, kinds: Iterable[Kind]) -> Iterator[Job]:
@@ -150,16 +158,11 @@ class Scheduler:
             return None
         skipped: list[_TaskEntry] = []
         found: Task | None = None
-        while heap:
-            task = heap[0][2]
-            if not is_runnable(task):
-                heappop(heap)
-                task.is_listed = False
-            elif fits(task):
-                found = task
+        while _clean(heap):
+            if fits(heap[0][2]):
+                found = heap[0][2]
                 break
-            else:
-                skipped.append(heappop(heap))
+            skipped.append(heappop(heap))
         for entry in skipped:
             heappush(heap, entry)
         if not heap:
@@ -189,6 +192,13 @@ class Scheduler:
 def listed(job: Job) -> Iterable[Task]:
     """Yield the tasks of a job that are listed for hand-out, in no order."""
     return (entry[2] for heap in job.ready.values() for entry in heap)
+
+
+def _clean(heap: list[_TaskEntry]) -> bool:
+    """Drop what is not runnable any more from the head of a list; tells whether something is left."""
+    while heap and not is_runnable(heap[0][2]):
+        heappop(heap)[2].is_listed = False
+    return bool(heap)
 
 
 def _in_order(jobs: list[_JobEntry]) -> Iterator[_JobEntry]:

@@ -50,12 +50,6 @@ def why(farm: Farm, task: Task, now: Moment) -> list[Reason]:
     return reasons + of_workers
 
 
-def first_waiting(job: Job) -> Task | None:
-    """Return the task of a job that would come first, if any waits."""
-    waiting = (task for task in job.tasks if task.status.is_waiting or task.status is TaskStatus.PAUSED)
-    return min(waiting, key=lambda task: (task.open_dependencies > 0, -task.priority, task.index), default=None)
-
-
 def _settled(task: Task) -> Reason | None:
     holder = task.worker.name if task.worker is not None else "a Worker"
     if task.status is TaskStatus.ACTIVE:
@@ -69,8 +63,6 @@ def _settled(task: Task) -> Reason | None:
 
 
 def _of_the_job(job: Job, now: Moment) -> Iterator[Reason]:
-    if job.status is JobStatus.UNDER_CONSTRUCTION:
-        yield Reason("preparing", job.activity or "The job is still on its way to this Manager.")
     if job.status in (JobStatus.PAUSED, JobStatus.PAUSE_REQUESTED):
         yield Reason("job-paused", "Its job is paused.", act="resume the job")
     if job.status.is_ended:
