@@ -90,6 +90,11 @@ class RealServer:
         job_id: str = self.api.post("jobs", document)["id"]
         return job_id
 
+    def cancel(self, job_id: str) -> None:
+        """Ask to cancel a job."""
+        status, answer = self.api.send("POST", f"jobs/{job_id}/cancel")
+        assert status < 400, answer
+
     def compiled(self, job_id: str) -> dict[str, Any]:
         """Wait until the job has its tasks."""
 

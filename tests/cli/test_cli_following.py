@@ -1,5 +1,6 @@
 """Following a job: events from the Server, and patience while it is away."""
 
+import asyncio
 from collections.abc import Callable
 
 from cli_world import Flamenco, RealServer, Running
@@ -18,7 +19,7 @@ async def test_what_is_known_comes_first_and_the_end_last(own_server: RealServer
     async with open_client(connection_in(own_server.data)) as client:
         async for change in follow(client, job_id, lambda why: None):
             if not changes:
-                await client.cancel(job_id)
+                await asyncio.to_thread(own_server.cancel, job_id)
             changes.append(change)
     assert changes[0].job["cancel_requested"] is False
     assert changes[-1].job["status"] == "canceled"
@@ -27,8 +28,8 @@ async def test_what_is_known_comes_first_and_the_end_last(own_server: RealServer
 async def test_a_job_that_has_ended_is_told_once(own_server: RealServer) -> None:
     job_id = own_server.submit()
     own_server.compiled(job_id)
+    own_server.cancel(job_id)
     async with open_client(connection_in(own_server.data)) as client:
-        await client.cancel(job_id)
         changes = [change async for change in follow(client, job_id, lambda why: None)]
     assert [change.job["status"] for change in changes] == ["canceled"]
 

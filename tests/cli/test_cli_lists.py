@@ -60,7 +60,7 @@ def test_json_is_what_the_server_says(flamenco: Flamenco, server: RealServer, an
 def test_jobs_can_be_listed_by_status(flamenco: Flamenco, server: RealServer) -> None:
     job_id = server.submit()
     server.compiled(job_id)
-    server.api.post(f"jobs/{job_id}/cancel", None)
+    server.cancel(job_id)
     assert job_id in [job["id"] for job in flamenco("jobs", "--status", "canceled", "--json").json]
     assert job_id not in [job["id"] for job in flamenco("jobs", "--status", "under-construction", "--json").json]
     outcome = flamenco("jobs", "--status", "completed")

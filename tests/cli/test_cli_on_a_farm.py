@@ -144,15 +144,6 @@ def test_an_animation_is_rendered_listed_and_fetched(flamenco: Flamenco, scene: 
     assert f"1 finished frame is on storage that this machine does not see: {tmp_path}/out/000002.png" in partly.message
 
 
-def test_the_frames_of_the_file_are_rendered_when_none_are_given(
-    flamenco: Flamenco, scene: Path, tmp_path: Path
-) -> None:
-    outcome = flamenco("submit", scene, "-o", tmp_path / "out", "--json")
-    assert outcome.json["frames"] == "1-6"
-    assert "Frames 1-6, as set in the file" in outcome.message
-    assert flamenco("cancel", outcome.json["id"]).status == 0
-
-
 def test_watching_on_a_terminal_shows_a_bar_and_what_each_worker_does(flamenco: Flamenco, farm: Up) -> None:
     job_id = flamenco(*nap(600), "--json").json["id"]
     task = running_task(farm, job_id)

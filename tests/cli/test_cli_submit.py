@@ -147,6 +147,12 @@ def test_what_was_chosen_for_the_person_is_told(flamenco: Flamenco, folder: Path
     assert outcome.json["name"] == "[red]boom"
 
 
+def test_the_frames_of_the_file_are_meant_when_none_are_given(flamenco: Flamenco, scene: Path, tmp_path: Path) -> None:
+    outcome = flamenco("submit", scene, "-o", tmp_path / "out", "--json")
+    assert outcome.json["frames"] == "1-6"
+    assert outcome.err == "Frames 1-6, as set in the file (choose others with -f).\n"
+
+
 @pytest.mark.parametrize(
     ("given", "meant"),
     [

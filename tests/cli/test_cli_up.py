@@ -107,7 +107,7 @@ def test_whatever_is_killed_is_started_again_and_the_farm_works_on(
 ) -> None:
     told = farm.err.count(f"{name.capitalize()} ended (signal 9); starting it again")
     job = flamenco_of(
-        farm, "submit", "--type", "echo-sleep-test", "--set", "sleep_duration_seconds=1", "--set", "sleep_repeats=3"
+        farm, "submit", "--type", "echo-sleep-test", "--set", "sleep_duration_seconds=0.5", "--set", "sleep_repeats=3"
     )
     watching = background("watch", job["id"], FLAMENCO_CONFIG_DIR=str(farm.config))
     watching.until("Running")
