@@ -23,6 +23,7 @@ async def every_page(caller: Caller, path: str, member: str, **between: Any) -> 
             await act()
         if page["next"] is None:
             return found
+        assert after != f"&after={page['next']}"
         after = f"&after={page['next']}"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from server_world import BLEND, DEADLINE_S, UNFOUND, World, an_animation, server
 from site_manager import SiteManager, linked
 
 from flamenco_core.identifiers import new_id, task_id
+from flamenco_server.orders import ANSWER_AFTER_S
+from flamenco_server.records import AWAY_AFTER
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -94,6 +97,10 @@ async def test_what_is_there_already_is_not_waited_for(world: World) -> None:
     await world.compiled()
     async with asyncio.timeout(DEADLINE_S):
         assert len(await manager.orders(wait=60)) == 1
+
+
+async def test_a_manager_that_waits_is_answered_before_it_would_be_taken_to_be_away() -> None:
+    assert timedelta(seconds=ANSWER_AFTER_S) < AWAY_AFTER
 
 
 async def test_after_the_wait_there_is_an_empty_list(world: World) -> None:
