@@ -67,7 +67,7 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(f"{os.cpu_count()} cores; each figure: median (lowest to highest) of {chosen.repeat}")
     for measured in everything(chosen.seconds):
-        if chosen.workloads and measured.workload not in chosen.workloads or chosen.only not in measured.name:
+        if (chosen.workloads and measured.workload not in chosen.workloads) or chosen.only not in measured.name:
             continue
         runs = []
         for number in range(chosen.repeat):

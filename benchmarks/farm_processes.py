@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "manager"))
 
@@ -133,7 +134,7 @@ def _run_manager(data: Path, server: str, profile: Path | None, pipe: Connection
         await serve(settings, stop=stop, ready=pipe.send)
 
     if profile is None:
-        asyncio.run(main())
+        uvloop.run(main())
         return
     profiler = cProfile.Profile()
     profiler.runcall(asyncio.run, main())

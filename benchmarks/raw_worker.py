@@ -86,7 +86,7 @@ class RawWorker:
         if status != 200:
             return []
         answer = orjson.loads(body)
-        found: list[dict[str, Any]] = answer["tasks"] if "tasks" in answer else [answer]
+        found: list[dict[str, Any]] = answer.get("tasks", [answer])
         return found
 
     async def run(self, task: dict[str, Any]) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flamenco_cli.client import open_client
 from flamenco_cli.connection import NoFarmKnown, find_connection
@@ -52,7 +52,7 @@ def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], conf
         from flamenco_server.app import serve
         from flamenco_server.settings import Settings
     settings = load_settings(Settings, prefix="FLAMENCO_SERVER_", environ=environ, file=config, overrides=overrides)
-    _run(serve, settings, logs)
+    _run(serve, settings, logs, quickly=True)
 
 
 def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
@@ -67,7 +67,7 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
     if settings.token is None and not is_linked(settings.data):
         token = asyncio.run(_add_manager(settings.server, settings.name, environ))
         settings = dataclasses.replace(settings, token=token)
-    _run(serve, settings, logs)
+    _run(serve, settings, logs, quickly=True)
 
 
 def run_worker(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
@@ -99,14 +99,23 @@ async def _add_manager(server: str, name: str, environ: Mapping[str, str]) -> st
         return (await client.add_manager(name))["token"]
 
 
-def _run(serve: Serve[S_contra], settings: S_contra, logs: Logs) -> None:
+def _run(serve: Serve[S_contra], settings: S_contra, logs: Logs, *, quickly: bool = False) -> None:
+    """Run a service until it is stopped; ``quickly``: on uvloop, where it is installed (it is not made for Windows)."""
     configure_logging(level=logs.level, as_json=logs.as_json)
 
     async def until_stopped() -> None:
         with stop_on_signals() as stop:
             await serve(settings, stop=stop, ready=lambda url: print_line(f"ready: {url}"))
 
-    asyncio.run(until_stopped())
+    (_quick_run() if quickly else asyncio.run)(until_stopped())
+
+
+def _quick_run() -> Callable[[Coroutine[Any, Any, None]], None]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
 
 
 @contextmanager
