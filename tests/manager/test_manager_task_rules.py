@@ -86,6 +86,16 @@ def test_three_failed_tasks_of_31_do_not_fail_the_job() -> None:
     assert job.status is JobStatus.ACTIVE
 
 
+@pytest.mark.parametrize(("tasks", "is_too_much"), [(69, True), (70, True), (71, False)])
+def test_seven_of_seventy_are_a_tenth(tasks: int, *, is_too_much: bool) -> None:
+    site = Site(failed_attempts=1)
+    job, worker = site.job([()] * tasks), site.worker()
+    for _ in range(7):
+        assert job.status is not JobStatus.FAILED
+        site.says(worker, site.takes(worker), "failed")
+    assert (job.status is JobStatus.FAILED) == is_too_much
+
+
 def test_a_cancelled_job_is_canceled_also_when_a_task_had_failed() -> None:
     site = Site(failed_attempts=1)
     job, worker = site.job([(), ()]), site.worker()
