@@ -56,6 +56,7 @@ from flamenco_runtime.http_client import TIMEOUT
 from flamenco_runtime.journal import Journal
 from flamenco_runtime.migrations import migrate
 from flamenco_runtime.problems import problems
+from flamenco_runtime.proxies import TRUSTED_PROXIES
 from flamenco_runtime.service import listening
 
 log = structlog.get_logger()
@@ -194,6 +195,7 @@ def _assembled(
         previews=intake,
     )
     app = web.Application(middlewares=[problems, worker_errors], client_max_size=LARGEST_BODY_BYTES)
+    app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[FOREMAN] = foreman
     site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
     app.add_routes([*reading_routes(site), *worker_routes(use)])

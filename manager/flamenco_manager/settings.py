@@ -11,6 +11,7 @@ from flamenco_core.wire.variables import Variables
 from flamenco_manager.announcing import WAYS
 from flamenco_manager.model import Policy
 from flamenco_manager.variables import read_variables
+from flamenco_runtime.proxies import Network, read_proxies
 from flamenco_runtime.settings import Address, setting
 
 APPROVALS = ("token", "all")
@@ -30,6 +31,9 @@ class Settings:
     token: str | None = setting(None, "token from `flamenco server add-manager`; kept in DATA/link.json after that")
     registration_token: str | None = setting(None, "a Worker that brings this token needs no approval")
     approve: str = setting("token", "who needs no approval: token (this machine, or the registration token) or all")
+    trusted_proxies: tuple[Network, ...] = setting(
+        (), "addresses or networks of proxies whose X-Forwarded-For is believed, with commas between", read=read_proxies
+    )
     worker_timeout_s: float = setting(60.0, "seconds of silence until the task of a Worker is given to others")
     idle_worker_timeout_s: float = setting(180.0, "seconds of silence until a Worker without a task counts as gone")
     starting_worker_timeout_s: float = setting(180.0, "seconds of silence allowed until a Worker has begun its task")

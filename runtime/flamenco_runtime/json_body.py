@@ -1,68 +1,105 @@
-"""Reading JSON that comes from elsewhere, and writing ours."""
+"""Reading bodies that come from elsewhere, within limits of size and time; JSON through schemas; and writing ours."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
 from marshmallow import Schema, ValidationError
 
-from flamenco_core.errors import BadInput, TooLarge
+from flamenco_core.errors import BadInput, FlamencoError, TooLarge
+from flamenco_runtime.http_limits import limits_of
+from flamenco_runtime.strict_json import BadJson, parse_json
 
 T = TypeVar("T")
 
 MIB = 1024 * 1024
-MOST_LEVELS = 100
-"""How deeply JSON may be nested. What we keep must also fit into answers, and orjson writes 254 levels."""
 DEFAULT_LIMIT_BYTES = MIB
 """The largest JSON body, unless a route says otherwise (quality.md, section 5)."""
+MOST_VALUES = 200_000
+"""A JSON body may have so many values, those within others counted too: each costs more memory than it has bytes."""
+LARGE_BYTES = 64 * 1024
+"""A larger body is parsed in a thread, so that nobody else waits for it."""
 
 
-class BadJson(BadInput):
-    """A body that is not the JSON that was asked for."""
+class UnsupportedEncoding(BadInput):
+    """A body that is compressed: what it would become is not known before, and nobody needs it."""
 
-    type = "bad-json"
+    type = "unsupported-encoding"
+
+
+class TooSlow(FlamencoError):
+    """A body that does not come, or only in drips."""
+
+    type = "too-slow"
 
 
 async def read_json(request: web.Request, schema: Schema, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> Any:
     """Read a request's JSON body through a schema.
 
-    Raises TooLarge, BadJson, and BadInput with ``errors`` per field. A body that says that it is too large is refused
-    before it is read.
+    Raises TooLarge, TooSlow, UnsupportedEncoding, BadJson, and BadInput with ``errors`` per field. A body that says
+    that it is too large is refused before it is read.
     """
-    return load_json(schema, await read_json_bytes(request, limit_bytes=limit_bytes))
+    body = await read_json_bytes(request, limit_bytes=limit_bytes)
+    if len(body) > LARGE_BYTES:
+        return await asyncio.to_thread(load_json, schema, body, most_values=MOST_VALUES)
+    return load_json(schema, body, most_values=MOST_VALUES)
 
 
 async def read_json_bytes(request: web.Request, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> bytes:
-    """Read a body that is said to be JSON, as it came. Raises TooLarge, BadJson."""
+    """Read a body that is said to be JSON, as it came. Raises TooLarge, TooSlow, UnsupportedEncoding, BadJson."""
     if request.content_type != "application/json":
-        raise BadJson(f"Send Content-Type: application/json, not {request.content_type!r}.")
+        raise BadJson(f"Send Content-Type: application/json, not {request.content_type[:100]!r}.")
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise BadJson(f"Send JSON in UTF-8, not in {(request.charset or '')[:100]!r}.")
     return await read_limited(request, limit_bytes)
 
 
 async def read_limited(request: web.Request, limit_bytes: int) -> bytes:
-    """Read a body of at most so many bytes. Raises TooLarge."""
-    message = f"The body may have {limit_bytes} bytes at most."
-    if request.content_length is not None and request.content_length > limit_bytes:
-        raise TooLarge(message)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.content.iter_chunked(64 * 1024):
-        size += len(chunk)
+    """Read a body of at most so many bytes. Raises TooLarge, TooSlow, UnsupportedEncoding."""
+    if request.content.is_eof():  # it came together with its headers, as most do
+        _check_headers(request, limit_bytes)
+        body: bytes = request.content.read_nowait()
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        return body
+    return b"".join([piece async for piece in read_pieces(request, limit_bytes)])
+
+
+async def read_pieces(request: web.Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Read a body of at most so many bytes piece by piece. Raises TooLarge, TooSlow, UnsupportedEncoding."""
+    _check_headers(request, limit_bytes)
+    limits, loop = limits_of(request), asyncio.get_running_loop()
+    began, size = loop.time(), 0
+    while not request.content.at_eof():
+        try:
+            async with asyncio.timeout_at(began + limits.patience_s(size)):
+                piece = await request.content.readany()
+        except TimeoutError:
+            seconds = loop.time() - began
+            raise TooSlow(f"Of the body only {size} bytes came within {seconds:.0f} seconds; send it again.") from None
+        size += len(piece)
         if size > limit_bytes:
-            raise TooLarge(message)
-        chunks.append(chunk)
-    return b"".join(chunks)
+            raise _too_large(limit_bytes)
+        yield piece
 
 
-def load_json(schema: Schema, body: bytes | str) -> Any:
+def _check_headers(request: web.Request, limit_bytes: int) -> None:
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedEncoding(f"Send the body as it is, without Content-Encoding: {encoding[:100]!r}.")
+    if request.content_length is not None and request.content_length > limit_bytes:
+        raise _too_large(limit_bytes)
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"The body may have {limit_bytes} bytes at most.")
+
+
+def load_json(schema: Schema, body: bytes | str, *, most_values: int | None = None) -> Any:
     """Parse JSON and load it through a schema. Raises BadJson, or BadInput with ``errors`` per field."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadJson(f"The body is not valid JSON: {error}.") from error
-    if _is_deeper(document, MOST_LEVELS):
-        raise BadJson(f"The body is nested more than {MOST_LEVELS} levels deep.")
+    document = parse_json(body, most_values=most_values)
     try:
         return schema.load(document)
     except ValidationError as error:
@@ -79,21 +116,6 @@ def invalid(error: ValidationError) -> BadInput:
 def json_reply(document: object, *, status: int = 200) -> web.Response:
     """Answer with JSON; the document is of dicts, lists and plain values."""
     return web.Response(body=orjson.dumps(document), status=status, content_type="application/json")
-
-
-def _is_deeper(document: object, levels: int) -> bool:
-    nodes = [document]
-    for _ in range(levels):
-        nodes = [child for node in nodes for child in _children(node) if isinstance(child, dict | list)]
-        if not nodes:
-            return False
-    return True
-
-
-def _children(node: object) -> Iterable[object]:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()
 
 
 def _flat(messages: Any, path: str) -> list[tuple[str, str]]:

@@ -18,13 +18,16 @@ from flamenco_core.errors import (
     TooLarge,
     Unavailable,
 )
-from flamenco_runtime.json_body import BadJson, invalid
+from flamenco_runtime.json_body import TooSlow, UnsupportedEncoding, invalid
+from flamenco_runtime.strict_json import BadJson
 
 log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _STATUSES: list[tuple[type[FlamencoError], int]] = [
     (TooLarge, 413),
+    (TooSlow, 408),
+    (UnsupportedEncoding, 415),
     (BadJson, 400),
     (BadInput, 422),
     (NotSignedIn, 401),
@@ -34,6 +37,8 @@ _STATUSES: list[tuple[type[FlamencoError], int]] = [
     (Outdated, 412),
     (Unavailable, 503),
 ]
+UNREAD = (TooLarge, TooSlow, UnsupportedEncoding)
+"""Errors after which the rest of a body is not worth reading."""
 RETRY_AFTER_S = 2
 """What a client is told to wait when we are unavailable."""
 
@@ -69,8 +74,8 @@ def problem_reply(error: FlamencoError) -> web.Response:
     response = _problem(status_of(error), error.type, str(error), members)
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    if isinstance(error, TooLarge):
-        response.force_close()  # the rest of the body is not worth reading
+    if isinstance(error, UNREAD):
+        response.force_close()
     return response
 
 

@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager, contextmanager
 from aiohttp import web
 
 from flamenco_core.errors import Unavailable
+from flamenco_runtime.connections import Connection
 from flamenco_runtime.http_client import reason_of
+from flamenco_runtime.http_limits import HTTP_LIMITS, HttpLimits
 from flamenco_runtime.settings import Address
 
-KEEP_ALIVE_S = 75.0
-"""Idle connections stay open longer than the gaps between a Worker's polls (worker-api.md, section 1)."""
 SHUTDOWN_S = 2.0
 """How long open requests may go on once the service stops."""
+BACKLOG = 1024
+"""So many clients may come at once, as when a network is back."""
 
 
 class PortTaken(Unavailable):
@@ -24,21 +26,31 @@ class PortTaken(Unavailable):
 
 
 @asynccontextmanager
-async def listening(app: web.Application, address: Address) -> AsyncIterator[Address]:
+async def listening(app: web.Application, address: Address, limits: HttpLimits | None = None) -> AsyncIterator[Address]:
     """Serve ``app`` while the context lasts; yields the address with the port that it really has. Raises PortTaken."""
-    runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True
-    )
+    limits = limits or HttpLimits()
+    app[HTTP_LIMITS] = limits
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
     await runner.setup()
+    server: asyncio.Server | None = None
     try:
-        site = web.TCPSite(runner, address.host, address.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise PortTaken(f"Cannot listen on {address}: {reason_of(error)}. Choose another with --listen.") from error
-        yield Address(address.host, runner.addresses[0][1])
+        server = await _opened(runner, address, limits)
+        yield Address(address.host, server.sockets[0].getsockname()[1])
     finally:
+        if server is not None:
+            server.close()
         await runner.cleanup()
+
+
+async def _opened(runner: web.AppRunner, address: Address, limits: HttpLimits) -> asyncio.Server:
+    handlers = runner.server
+    assert handlers is not None
+    try:
+        return await asyncio.get_running_loop().create_server(
+            lambda: Connection(handlers, limits), address.host, address.port, backlog=BACKLOG
+        )
+    except OSError as error:
+        raise PortTaken(f"Cannot listen on {address}: {reason_of(error)}. Choose another with --listen.") from error
 
 
 @contextmanager

@@ -20,10 +20,10 @@ from flamenco_core.errors import (
     Unavailable,
 )
 from flamenco_runtime.http_client import Reply, Unreachable, error_of, pauses, send, wait_or_stop
-from flamenco_runtime.json_body import BadJson
 from flamenco_runtime.problems import problems
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
+from flamenco_runtime.strict_json import BadJson
 
 
 class BlobsMissing(Conflict):

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from marshmallow import RAISE, Schema, fields
 
 from flamenco_core.errors import BadInput
-from flamenco_runtime.json_body import MIB, MOST_LEVELS, BadJson, json_reply, load_json, read_json
+from flamenco_runtime.json_body import MIB, MOST_VALUES, json_reply, load_json, read_json
 from flamenco_runtime.problems import problems
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
+from flamenco_runtime.strict_json import MOST_LEVELS, BadJson, parse_json
 
 
 class Point(Schema):
@@ -167,3 +169,91 @@ async def test_a_body_that_hides_its_size_is_refused_once_it_is_too_large(url: s
         except aiohttp.ClientConnectionError:
             pass  # closed while we were still sending, which is as well
     assert sent < 100 * MIB
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "what"),
+    [
+        (b'{"a": NaN}', "a", "NaN is no number."),
+        (b'{"a": [1, {"b": -Infinity}]}', "a.1.b", "-Infinity is no number."),
+        (b'{"a": 1e400}', "a", "too large a number."),
+        (b'{"a": -' + b"9" * 400 + b"}", "a", "too large a number."),
+        (b'{"a": {"b": "x\xff"}}', "a.b", "not a text in UTF-8."),
+        (b'{"a": "\\ud800"}', "a", "not a text in UTF-8."),
+        (b'{"a": "\xed\xa0\x80"}', "a", "not a text in UTF-8."),
+        (b'{"a": 1, "b": 2, "a": 3}', "a", "Given twice."),
+        (b'{"x": {"a": 1, "a" : 2}}', "a", "Given twice."),
+        (b'{"a\\\\": 1, "a\\\\": 2}', "a\\", "Given twice."),
+        (b'{"a": 1, "a"\n:2, "c\\\\": 3}', "a", "Given twice."),
+        (b'{"log": "he said \\"a\\": 1", "a": 1, "\\u0061": 2}', "a", "Given twice."),
+        (nested(150).replace(b'"value"', b'"x": 1, "value"'), "value", "Nested more than 100 levels deep."),
+        (b'{"x": [1], "deep": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "deep", "Nested more than 100 levels deep."),
+        (b"[" * 500 + b"]" * 500, "", "Nested more than 100 levels deep."),
+    ],
+    ids=range(15),
+)
+def test_what_is_wrong_is_named_by_its_field(body: bytes, path: str, what: str) -> None:
+    with pytest.raises(BadJson) as caught:
+        parse_json(body)
+    assert caught.value.errors == {path: what}
+    assert f"{path or 'body'}: {what[0].lower()}{what[1:]}" in str(caught.value).replace(" NaN", " naN")
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**64 - 1)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(alphabet='"\\:,{} \nab\u0061é', max_size=8),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('"\\:a b', max_size=4), inner, max_size=4),
+        max_leaves=20,
+    ),
+    st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " \t: ")]),
+)
+def test_lawful_json_is_read_however_it_is_written(document: object, separators: tuple[str, str]) -> None:
+    for ascii_only in (True, False):
+        written = json.dumps(document, separators=separators, ensure_ascii=ascii_only)
+        assert parse_json(written.encode()) == parse_json(written) == json.loads(written)
+
+
+@given(
+    st.lists(st.tuples(st.text('"\\:ab', max_size=3), st.sampled_from(["", " ", "\n"])), min_size=2, max_size=6),
+    st.text('"\\: a', max_size=10),
+)
+def test_a_key_that_comes_twice_is_never_missed(keys: list[tuple[str, str]], text: str) -> None:
+    pairs = [f"{json.dumps(key)}{blank}:{json.dumps(text)}" for key, blank in keys]
+    body = "{" + ",".join(pairs) + "}"
+    if len({key for key, _ in keys}) == len(keys):
+        assert parse_json(body) == {key: text for key, _ in keys}
+    else:
+        with pytest.raises(BadJson, match="given twice"):
+            parse_json(body)
+
+
+def test_a_body_may_have_so_many_values_and_no_more() -> None:
+    body = b'{"a": [' + b",".join([b"{}"] * 999) + b"]}"
+    assert parse_json(body, most_values=1000) == {"a": [{}] * 999}
+    with pytest.raises(BadJson, match="1000 values, and may have 999"):
+        parse_json(body, most_values=999)
+
+
+async def test_a_body_of_too_many_values_is_refused_over_http(url: str) -> None:
+    body = b'{"name": [' + b",".join([b"1"] * (MOST_VALUES + 1)) + b"]}"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer,
+    ):
+        assert answer.status == 400
+        assert "values" in (await answer.json(content_type=None))["detail"]
+
+
+def test_a_large_body_that_cannot_be_read_is_told_by_position() -> None:
+    with pytest.raises(BadJson, match=r"char 7\d{4}"):
+        parse_json(b'{"a": "' + b"x" * 70_000 + b'", "b": NaN}')
+
+
+def test_long_names_are_shortened_where_they_are_told() -> None:
+    with pytest.raises(BadJson) as caught:
+        parse_json(b'{"' + b"k" * 10_000 + b'": NaN}')
+    assert len(str(caught.value)) < 300

@@ -17,10 +17,10 @@ from flamenco_core.errors import (
     TooLarge,
     Unavailable,
 )
-from flamenco_runtime.json_body import BadJson
 from flamenco_runtime.problems import problems, status_of
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
+from flamenco_runtime.strict_json import BadJson
 
 
 class JobTypeChanged(Outdated):

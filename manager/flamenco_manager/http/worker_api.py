@@ -28,16 +28,16 @@ from flamenco_manager.assignments import Assignments
 from flamenco_manager.attempts import Answer, HandOut, NotAwake, StatusWanted
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.http.batches import batch_answer, read_batch
-from flamenco_manager.http.worker_sign_in import bearer_token, is_this_machine, peer_address, sign_in
+from flamenco_manager.http.worker_sign_in import bearer_token, is_this_machine, sign_in
 from flamenco_manager.model import Worker
-from flamenco_manager.preview_intake import NoTaskOfPreview, PreviewIntake
+from flamenco_manager.preview_intake import MOST_BYTES, NoTaskOfPreview, PreviewIntake
 from flamenco_manager.registration import Gate
 from flamenco_manager.task_updates import TaskUpdates
-from flamenco_runtime.json_body import MIB, json_reply, read_json
+from flamenco_runtime.json_body import MIB, json_reply, read_json, read_pieces
+from flamenco_runtime.proxies import client_address
 
 LONGEST_WAIT_S = 60
 UPDATE_LIMIT_BYTES = 8 * MIB
-PIECE_BYTES = 64 * 1024
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})", re.IGNORECASE)
 _REGISTRATION = WorkerRegistrationSchema()
@@ -105,7 +105,7 @@ def _register(use: WorkerUseCases) -> Callable[[web.Request], Awaitable[web.Resp
         registration: WorkerRegistration = await read_json(request, _REGISTRATION)
         registered = await use.gate.register(
             registration,
-            address=peer_address(request),
+            address=client_address(request),
             is_this_machine=is_this_machine(request),
             token=registration.token or bearer_token(request),
         )
@@ -118,7 +118,7 @@ def _sign_on(use: WorkerUseCases) -> Callable[[web.Request], Awaitable[web.Respo
     async def sign_on(request: web.Request) -> web.Response:
         worker = sign_in(request, use.gate)
         said: WorkerSignOn = await read_json(request, _SIGN_ON)
-        worker.address = peer_address(request)
+        worker.address = client_address(request)
         now = use.foreman.now()
         wanted = worker_rules.sign_on(use.foreman.farm, worker, said, now)
         await use.foreman.settle()
@@ -215,7 +215,7 @@ def _may_i_run(use: WorkerUseCases) -> SignedIn:
 def _output_produced(use: WorkerUseCases) -> SignedIn:
     async def output_produced(request: web.Request, _: Worker) -> web.Response:
         task_id, frame = _task_id(request), _number(request, "frame")
-        body = request.content.iter_chunked(PIECE_BYTES)
+        body = read_pieces(request, MOST_BYTES)
         try:
             await use.previews.take(task_id, frame, request.content_type, request.content_length, body)
         except NoTaskOfPreview as error:

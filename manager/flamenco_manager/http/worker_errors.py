@@ -3,16 +3,19 @@
 import structlog
 from aiohttp import web
 
-from flamenco_core.errors import BadInput, FlamencoError, Forbidden, TooLarge, Unavailable
+from flamenco_core.errors import BadInput, FlamencoError, Forbidden, Unavailable
 from flamenco_manager.http.worker_sign_in import signed_in
 from flamenco_manager.preview_intake import UnknownImage
 from flamenco_manager.preview_scaler import TooManyPreviews
-from flamenco_runtime.json_body import json_reply
-from flamenco_runtime.problems import RETRY_AFTER_S, Handler, status_of
+from flamenco_runtime.json_body import TooSlow, json_reply
+from flamenco_runtime.problems import RETRY_AFTER_S, UNREAD, Handler, status_of
+from flamenco_runtime.proxies import client_address
 
 log = structlog.get_logger()
 
 PREFIX = "/api/v3/"
+LONGEST_LOGGED = 300
+"""Characters of a foreign text in a line of the log."""
 
 
 @web.middleware
@@ -23,24 +26,28 @@ async def worker_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except (Forbidden, web.HTTPForbidden) as error:
+        _note(request, 403, str(error))
         return json_reply({"message": str(error)}, status=403)
     except web.HTTPException as error:
-        return json_reply({"code": error.status, "message": error.text or error.reason}, status=error.status)
-    except Unavailable as error:
-        return _unavailable(request, str(error))
+        message = error.text or error.reason
+        _note(request, error.status, message)
+        return json_reply({"code": error.status, "message": message}, status=error.status)
+    except (Unavailable, TooSlow) as error:
+        _note(request, status_of(error), str(error))
+        return _unavailable(request, error)
     except FlamencoError as error:
         return _refused(request, error)
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
-        return _unavailable(request, "Something went wrong on the Manager's side; its log has the details.")
+        return _unavailable(request, Unavailable("Something went wrong at the Manager; its log has the details."))
 
 
 def _refused(request: web.Request, error: FlamencoError) -> web.Response:
     status = _status_of(error)
-    log.info("worker refused", path=request.path, status=status, error=str(error), address=request.remote)
+    _note(request, status, str(error))
     response = json_reply({"code": status, "message": str(error)}, status=status)
-    if status == 413:
-        response.force_close()  # the rest of the body is not worth reading
+    if isinstance(error, UNREAD):
+        response.force_close()
     if status == 429:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
@@ -51,19 +58,35 @@ def _status_of(error: FlamencoError) -> int:
         return 415
     if isinstance(error, TooManyPreviews):
         return 429
-    if isinstance(error, BadInput) and not isinstance(error, TooLarge):
+    if isinstance(error, BadInput) and not isinstance(error, UNREAD):
         return 400
     return status_of(error)
 
 
-def _unavailable(request: web.Request, message: str) -> web.Response:
+def _unavailable(request: web.Request, error: FlamencoError) -> web.Response:
     """Answer when we cannot: our Workers wait and try again; to others, a lost connection does less harm than a 5xx.
 
-    A Flamenco 3 Worker throws away its identity, or its update, at any answer but a good one (worker-api.md 14).
+    A Flamenco 3 Worker throws away its identity, or its update, at any answer but a good one (worker-api.md 14), also
+    where its network is too slow. Whoever is no Worker is told of that.
     """
-    worker = signed_in(request)
-    if (worker is None or not worker.knows_attempts) and request.transport is not None:
+    status, worker = status_of(error), signed_in(request)
+    is_told = worker.knows_attempts if worker is not None else isinstance(error, TooSlow)
+    if not is_told and request.transport is not None:
         request.transport.abort()
-    response = json_reply({"code": 503, "message": message}, status=503)
+    response = json_reply({"code": status, "message": str(error)}, status=status)
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(error, UNREAD):
+        response.force_close()
     return response
+
+
+def _note(request: web.Request, status: int, why: str) -> None:
+    """Write the one line about what was refused. Paths are as long as whoever calls likes."""
+    log.info(
+        "worker refused",
+        method=request.method,
+        path=request.path[:LONGEST_LOGGED],
+        status=status,
+        error=why[:LONGEST_LOGGED],
+        address=client_address(request),
+    )

@@ -7,10 +7,9 @@ from aiohttp import web
 
 from flamenco_manager.model import Worker
 from flamenco_manager.registration import Gate, UnknownWorker
+from flamenco_runtime.proxies import is_forwarded
 
 WORKER = web.RequestKey("worker", Worker)
-
-_FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
 def sign_in(request: web.Request, gate: Gate) -> Worker:
@@ -33,17 +32,12 @@ def bearer_token(request: web.Request) -> str | None:
 
 def is_this_machine(request: web.Request) -> bool:
     """Tell whether the caller runs on this machine: a loopback peer, and nobody who forwards for others."""
-    if any(header in request.headers for header in _FORWARDING):
+    if is_forwarded(request):
         return False
     try:
-        return ipaddress.ip_address(peer_address(request)).is_loopback
+        return ipaddress.ip_address(request.remote or "").is_loopback
     except ValueError:
         return False
-
-
-def peer_address(request: web.Request) -> str:
-    """Return the address that the connection comes from; forwarding headers are not believed."""
-    return request.remote or ""
 
 
 def _credentials(request: web.Request) -> tuple[str, str]:
