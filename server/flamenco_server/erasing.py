@@ -78,5 +78,5 @@ class Sweeper:
             await self.bin.erase_tasks(tasks)
         await self.thumbnails.remove(job_id)
         await self.bin.erase_job(job_id)
-        self.steering.bus.publish([Change("job", job_id)])
+        self.steering.bus.publish([Change("job", job_id)])  # so that it goes from whatever shows it
         log.info("job erased", job=job_id)

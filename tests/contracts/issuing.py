@@ -1,5 +1,7 @@
 """What every engine promises of jobs that wait for other jobs: they go where those are, and after them."""
 
+import pytest
+
 from contracts.server_store import (
     NOON,
     Reporter,
@@ -12,10 +14,12 @@ from contracts.server_store import (
     compiled,
     job_report,
     linked,
+    submitted,
 )
 from flamenco_core.identifiers import new_id
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import NeededJob
+from flamenco_server.compiling import Compiled
 from flamenco_server.records import Job, Terms
 
 
@@ -53,6 +57,35 @@ class IssuingContract(StoreContract):
         manager = new_id()
         await store.managers.add_manager(manager, "site", "sha256", NOON)
         assert await store.managers.record_hello(manager, a_hello(), NOON) == [needed, later]
+
+    async def test_a_job_that_is_compiled_before_the_one_that_it_waits_for_follows_it(self, store: ServerStore) -> None:
+        manager = await linked(store)
+        needed = await submitted(store)
+        later = await compiled(store, waiting_for(needed))
+        last = await compiled(store, waiting_for(later))
+        assert [(await store.jobs.job(job)).manager_id for job in (later, last)] == [None, None]
+        await store.compiles.begin_compile(needed)
+        await store.compiles.finish_compile(needed, Compiled(1, 1), NOON)
+        orders = await store.orders.orders_after(manager, 0, 10)
+        assert [order.details["job"] for order in orders] == [needed, later, last]
+
+    @pytest.mark.parametrize("ends_by", ["cancel", "fault"])
+    async def test_when_a_job_ends_that_no_manager_has_those_that_wait_for_it_are_looked_at(
+        self, store: ServerStore, ends_by: str
+    ) -> None:
+        manager = await linked(store)
+        needed = await submitted(store)
+        for_its_end = await compiled(store, waiting_for(needed, ended=True))
+        for_its_success = await compiled(store, waiting_for(needed))
+        for_that = await compiled(store, waiting_for(for_its_success))
+        if ends_by == "cancel":
+            await cancel(store, needed)
+        else:
+            await store.compiles.fail_compile(needed, "no camera", NOON)
+        orders = await store.orders.orders_after(manager, 0, 10)
+        assert [order.details["job"] for order in orders] == [for_its_end]
+        for job_id in (for_its_success, for_that):
+            assert (await store.jobs.job(job_id)).status is JobStatus.FAILED
 
     async def test_a_job_that_waits_for_one_that_ended_without_a_manager_need_not_wait_or_never_runs(
         self, store: ServerStore

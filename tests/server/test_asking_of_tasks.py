@@ -1,17 +1,23 @@
 """Steering tasks over HTTP, and why one does not run: the Manager is asked, and answers while the request waits."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from server_world import DEADLINE_S, UNFOUND, World
 from site_manager import SiteManager, added, linked
 
-from contracts.server_store import ADA, ServerStore, compiled
+from contracts.server_store import ADA, NOON, Reporter, compiled
 from contracts.server_store import linked as linked_store
 from flamenco_core.identifiers import task_id
-from flamenco_server.events import InProcessBus
-from flamenco_server.stores.sqlite.store import open_store
+from flamenco_core.wire.manager_api import OrderResult
+from flamenco_server.events import EventBus, InProcessBus
+from flamenco_server.orders import NewOrder, OrderStore
+from flamenco_server.reports import ReportStore
+from flamenco_server.stores.sqlite.store import SqliteStore, open_store
 from flamenco_server.why import ManagerAway, WhyDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -140,6 +146,27 @@ class TestWhy:
         await manager.answer(order, answer={"reasons": REASONS})
         assert (await waiting).status == 200
 
+    @pytest.mark.parametrize("status", ["soft-failed", "paused"])
+    async def test_a_task_that_failed_or_was_paused_waits_too(self, world: World, status: str) -> None:
+        manager, job_id, task = await a_task_of(world, status)
+        await manager.report(tasks=[manager.task(job_id, 1, "completed")])
+        waiting = asyncio.create_task(world.admin.call("GET", f"jobs/{job_id}/why"))
+        order = await manager.next_order("task.why")
+        assert order["details"] == {"task": task}
+        await manager.answer(order, answer={"reasons": REASONS})
+        assert (await waiting).status == 200
+
+    async def test_of_an_ended_job_that_shall_run_again_the_manager_is_asked(self, world: World) -> None:
+        manager, job_id, task = await a_task_of(world, "failed")
+        await manager.report(jobs=[manager.job(job_id, "failed")])
+        answer = await world.admin.get(f"tasks/{task}/why")
+        assert [reason["code"] for reason in answer["reasons"]] == ["ended"]
+        await world.admin.post(f"jobs/{job_id}/requeue", {"which": "failed"})
+        await manager.next_order("job.requeue")
+        waiting = asyncio.create_task(world.admin.call("GET", f"tasks/{task}/why"))
+        await manager.answer(await manager.next_order("task.why"), answer={"reasons": REASONS})
+        assert (await waiting).json()["reasons"] == REASONS
+
     async def test_a_manager_that_does_not_say_is_told_of(self, world: World) -> None:
         manager, _, task = await a_task_of(world)
         waiting = asyncio.create_task(world.admin.call("GET", f"tasks/{task}/why"))
@@ -181,13 +208,39 @@ class TestWhy:
         assert manager.server_feed is None
 
 
-async def test_a_manager_that_does_not_answer_in_time_is_named(tmp_path: Any) -> None:
+class InstantManager:
+    """Orders whose Manager answers before the one who asks has heard that they are issued."""
+
+    def __init__(self, orders: OrderStore, reports: ReportStore, bus: EventBus) -> None:
+        self._orders, self._reports, self._bus = orders, reports, bus
+        self.order_answer = orders.order_answer
+
+    async def issue(self, manager_id: str, order: NewOrder) -> None:
+        await self._orders.issue(manager_id, order)
+        number = (await self._orders.orders_after(manager_id, 0, 100))[-1].order
+        report = Reporter().next(orders=[OrderResult(number, "done", answer={"reasons": REASONS})])
+        self._bus.publish(await self._reports.apply_report(manager_id, report, NOON))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     failures: list[BaseException] = []
     async with open_store(tmp_path, failures.append) as store:
-        stores: ServerStore = store
-        await linked_store(stores, "attic")
-        job_id = await compiled(stores)
-        desk = WhyDesk(store.reader, store.orders, InProcessBus(), patience_s=0.05)
-        with pytest.raises(ManagerAway, match=r"site attic has not answered within 0\.05 s.* 2026-01-31 12:00 UTC"):
-            await desk.of_task(task_id(job_id, 0), ADA)
+        yield store
     assert failures == []
+
+
+async def test_a_manager_that_does_not_answer_in_time_is_named(store: SqliteStore) -> None:
+    await linked_store(store, "attic")
+    job_id = await compiled(store)
+    desk = WhyDesk(store.reader, store.orders, InProcessBus(), patience_s=0.05)
+    with pytest.raises(ManagerAway, match=r"site attic has not answered within 0\.05 s.* 2026-01-31 12:00 UTC"):
+        await desk.of_task(task_id(job_id, 0), ADA)
+
+
+async def test_an_answer_that_comes_at_once_is_not_missed(store: SqliteStore) -> None:
+    await linked_store(store)
+    job_id, bus = await compiled(store), InProcessBus()
+    orders: Any = InstantManager(store.orders, store.reports, bus)
+    why = await WhyDesk(store.reader, orders, bus, patience_s=DEADLINE_S).of_task(task_id(job_id, 0), ADA)
+    assert why.reasons == REASONS

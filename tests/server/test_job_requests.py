@@ -269,6 +269,10 @@ def test_a_job_that_its_manager_drops_has_failed_and_answers_what_it_fetched() -
     assert after_drop(done, "no room", NOON) == done
 
 
+def test_a_job_that_is_paused_before_that_is_answered_is_shown_as_paused() -> None:
+    assert shown_status(JobStatus.PAUSED, "pause") is JobStatus.PAUSED
+
+
 def test_a_manager_that_tells_priority_and_tag_is_believed() -> None:
     job = issued(tag="gpu")
     told = after_report(job, job_report(job.id, Rev(1, 1), priority=7))

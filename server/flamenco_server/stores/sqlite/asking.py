@@ -12,6 +12,7 @@ from flamenco_server.job_requests import after_answer
 from flamenco_server.orders import NewOrder
 from flamenco_server.reading import NoSuchTask, NoSuchWorker
 from flamenco_server.records import Job, Task, Worker
+from flamenco_server.stores.sqlite.issuing import issue_followers
 from flamenco_server.stores.sqlite.orders import issue
 from flamenco_server.stores.sqlite.reading import read_job
 from flamenco_server.stores.sqlite.rows import as_json, erase_tasks, first, task_of, worker_of
@@ -58,6 +59,8 @@ def take_job_step(db: apsw.Connection, step: Step[Job]) -> Job:
     job = write_job(db, step.object)
     if step.ends_tasks:
         _end_tasks(db, job)
+        assert job.finished_at is not None
+        issue_followers(db, job.id, job.finished_at)
     _issue(db, job.manager_id, step.orders)
     return job
 

@@ -16,7 +16,7 @@ from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.compiling import Compiled
 from flamenco_server.records import Job
-from flamenco_server.stores.sqlite.issuing import issue_if_possible
+from flamenco_server.stores.sqlite.issuing import issue_followers, issue_if_possible
 from flamenco_server.stores.sqlite.reading import read_job
 from flamenco_server.stores.sqlite.rows import as_json, erase_tasks, first, rows
 
@@ -110,6 +110,7 @@ class SqliteCompiles:
                 " finished_at = ? WHERE id = ?",
                 (activity, rfc3339(now), job_id),
             )
+            issue_followers(db, job_id, now)
             return True
 
         return await self._journal.write(work)

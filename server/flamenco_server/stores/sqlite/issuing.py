@@ -22,7 +22,7 @@ def issue_if_possible(db: apsw.Connection, job_id: str, now: datetime) -> str | 
     """Issue a compiled job to the Manager that suits it; returns the Manager's id, None if the job waits for one.
 
     Of those that ever said hello it is one that is not away, of these the oldest; but a job that needs others goes
-    where they are, and after them. A job that can never run fails.
+    where they are, and after them. A job that can never run fails. Jobs that only waited for this one follow it.
     """
     job = read_job(db, job_id)
     try:
@@ -32,10 +32,23 @@ def issue_if_possible(db: apsw.Connection, job_id: str, now: datetime) -> str | 
         manager_id = _manager_of(needed) or _oldest_manager(db, now)
     except _NeverRunnable as reason:
         _fail(db, job_id, str(reason), now)
+        issue_followers(db, job_id, now)
         return None
     if manager_id is not None:
         _issue_job(db, job, manager_id, now)
+        issue_followers(db, job_id, now)
     return manager_id
+
+
+def issue_followers(db: apsw.Connection, job_id: str, now: datetime) -> None:
+    """Look again at the compiled jobs that wait for a job which was issued, or has ended without a Manager."""
+    found = db.execute(
+        "SELECT id FROM jobs WHERE manager IS NULL AND finished_at IS NULL AND compiled AND EXISTS"
+        " (SELECT 1 FROM json_each(terms, '$.needs_jobs') WHERE value ->> 'job' = ?) ORDER BY number",
+        (job_id,),
+    )
+    for follower in [row["id"] for row in rows(found)]:
+        issue_if_possible(db, follower, now)
 
 
 def issue_waiting(db: apsw.Connection, manager_id: str, now: datetime) -> Sequence[str]:
@@ -46,7 +59,11 @@ def issue_waiting(db: apsw.Connection, manager_id: str, now: datetime) -> Sequen
             db.execute("SELECT id FROM jobs WHERE manager IS NULL AND finished_at IS NULL AND compiled ORDER BY number")
         )
     ]
-    return [job_id for job_id in waiting if issue_if_possible(db, job_id, now) == manager_id]
+    for job_id in waiting:
+        if first(db.execute("SELECT 1 FROM jobs WHERE id = ? AND manager IS NULL AND finished_at IS NULL", (job_id,))):
+            issue_if_possible(db, job_id, now)
+    got = "SELECT id FROM jobs WHERE manager = ? AND id IN (SELECT value FROM json_each(?)) ORDER BY number"
+    return [row["id"] for row in rows(db.execute(got, (manager_id, as_json(waiting))))]
 
 
 def _needed_rows(db: apsw.Connection, job: Job) -> Sequence[Row]:
