@@ -214,14 +214,27 @@ def test_a_persons_request_in_between_holds_until_the_next_change() -> None:
     for hour in (22.1, 25, 29.9):
         until(site, hour)
         assert requests(worker) == (None, False)
+    site.farm.take_changes()
     until(site, 30)
     assert requests(worker) == (None, False)  # it is awake already
+    assert worker.id in site.farm.take_changes().workers  # which is not made up for after a restart
     ask_to(site, worker, ASLEEP)
     says(site, worker, ASLEEP)
     until(site, 45.9)
     assert requests(worker) == (None, False)
     until(site, 54)
     assert requests(worker)[0] is AWAKE
+
+
+def test_a_schedule_gives_no_time_to_one_that_is_to_sleep_at_once() -> None:
+    site = Site()
+    site.job()
+    worker = site.worker()
+    set_schedule(site, worker, nights())
+    task = site.takes(worker)
+    ask_to(site, worker, ASLEEP, lazy=False)
+    until(site, 22)
+    assert attempts.may_run(site.farm, worker, task, task.attempt, site.now).status_wanted
 
 
 def test_a_task_longer_than_the_window_is_not_followed_by_sleep() -> None:
@@ -418,7 +431,9 @@ def test_tags_are_names_and_replace_those_before() -> None:
     assert not site.farm.take_changes()
 
 
-@pytest.mark.parametrize("tags", [None, "GPU", {"GPU": 1}, [""], ["  "], [7], ["a" * 65], ["a\nb"], ["ok", "\x1b[31m"]])
+@pytest.mark.parametrize(
+    "tags", [None, "GPU", {"GPU": 1}, [""], ["  "], [7], ["a" * 65], ["a\nb"], ["ok", "\x1b[31m"], ["a"] * 101]
+)
 def test_what_is_no_tag_is_refused(tags: object) -> None:
     site = Site()
     worker = site.worker()
@@ -497,6 +512,14 @@ def test_what_a_forgotten_worker_was_just_about_to_say_is_refused() -> None:
         with pytest.raises(Forbidden, match="removed"):
             call()
     assert not site.farm.take_changes()
+
+
+def test_a_call_of_a_forgotten_worker_that_still_waits_disturbs_nobody() -> None:
+    site = Site()
+    worker, other = site.worker(), site.worker()
+    asked_of_workers.forget(site.farm, worker, site.now)
+    site.passes(400, worker, other)
+    assert other.status is AWAKE
 
 
 def test_who_failed_a_task_may_be_the_only_one_left_after_another_is_forgotten() -> None:

@@ -432,11 +432,29 @@ async def test_schedules_tags_and_requests_survive_a_restart(server: FakeServer,
         assert wanted(await worker.sign_on()) == "awake"  # a person had woken it, and no window has ended since
         await worker.say_status("awake")
         assert (await worker.task())["name"] == "echo"
-        record = await reported(world, worker, tags=["GPU", "big"])
-        assert (record["schedule"], record["lazy"]) == (NIGHTS, False)
+        await reported(world, worker, tags=["GPU", "big"], schedule=NIGHTS, lazy=False)
         time.passed_s = 34 * 3600
         await world.foreman.tick()
         assert wanted(await state(worker)) == "asleep"
+
+
+async def test_a_schedule_whose_time_zone_has_gone_is_turned_off_and_says_so(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with manager_world(tmp_path, server) as world:
+        worker = await world.worker()
+        await server.asked("worker.schedule", worker=worker.id, schedule=NIGHTS)
+    replaced = "UPDATE workers SET schedule = replace(schedule, '\"UTC\"', '\"Europe/Atlantis\"')"
+    stored(tmp_path, replaced)
+    time = TestTime()
+    async with manager_world(tmp_path, server, time=time) as world:
+        worker.world = world
+        off = {**NIGHTS, "is_active": False, "time_zone": "Europe/Atlantis"}
+        await reported(world, worker, schedule=off)
+        await server.until(lambda: "Europe/Atlantis" in server.worker_states[-1]["why"])
+        time.passed_s = 10 * 3600
+        await world.foreman.tick()
+        assert (await worker.ask()).status == 204
 
 
 # Tags.
@@ -536,6 +554,7 @@ async def test_one_that_was_forgotten_while_the_server_was_away_stays_so(server:
     server.lose_answers = 0
     async with manager_world(tmp_path, server) as world:
         worker.world = world
+        assert worker.id not in world.foreman.farm.workers
         assert (await worker.sign_on()).status == 403
         await reported(world, worker, forgotten=True)
 
