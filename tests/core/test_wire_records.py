@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire import farm_settings, manager_api, variables, worker_api
-from flamenco_core.wire.schema import LARGEST_INTEGER, Integer, Timestamp, WireSchema, rfc3339
+from flamenco_core.wire.schema import LARGEST_INTEGER, Integer, ListOf, Timestamp, WireSchema, rfc3339
 
 SCHEMAS = {
     schema.__name__: schema
@@ -65,6 +65,7 @@ VALUES: Mapping[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "Enum": lambda field: st.sampled_from(_choices_of(field) or list(field.enum)),
     "Integer": lambda _: COUNTS,
     "List": lambda field: st.lists(values_of(field.inner), min_size=_least_of(field), max_size=2),
+    "ListOf": lambda field: st.lists(values_of(field.inner), max_size=2),
     "Nested": lambda field: records_of(type(field.schema)),
     "Number": lambda _: st.floats(0, 1),
     "RevField": lambda _: st.builds(manager_api.Rev, COUNTS, COUNTS),
@@ -91,6 +92,7 @@ SAMPLES: Mapping[str, Callable[[Any], Any]] = {
     "Enum": lambda field: (_choices_of(field) or list(field.enum))[0],
     "Integer": lambda _: 1,
     "List": lambda field: [_sample(field.inner)],
+    "ListOf": lambda field: [_sample(field.inner)],
     "Nested": lambda field: a_record(type(field.schema)),
     "Number": lambda _: 0.5,
     "RevField": lambda _: manager_api.Rev(1, 2),
@@ -211,6 +213,7 @@ WRONG: Mapping[str, list[Any]] = {
     "TimeOfDay": [1, True, "", "24:00", "12:60", "9:00", "09:00:00", "09:00\n", "0٩:00", ["09:00"]],
     "Timestamp": [1, 1.5, True, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", {}],
     "List": ["x", 1, True, {"0": "x"}],
+    "ListOf": ["x", 1, True, {"0": "x"}],
     "Dict": ["x", 1, True, ["x"]],
     "Nested": ["x", 1, True, ["x"]],
     "VariablesField": ["x", 1, True, ["x"], {"storage": "/mnt"}, {"storage": {"values": "/mnt"}}],
@@ -379,3 +382,13 @@ def test_what_was_written_before_a_field_was_known_is_read_still(schema: type[Wi
     document = OLD_DOCUMENTS[schema]
     record = schema().load(document)
     assert document.items() <= written(schema(), record).items()
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+def test_a_list_that_is_too_long_is_refused_before_its_items_are_looked_at(schema: type[WireSchema]) -> None:
+    for name, field in schema().fields.items():
+        if isinstance(field, ListOf):
+            key = field.data_key or name
+            with pytest.raises(ValidationError) as caught:
+                schema().load({**a_document(schema), key: [object()] * 20_000})
+            assert list(caught.value.normalized_messages()[key]) == [f"Longer than maximum length {field.most}."]

@@ -70,6 +70,20 @@ class Boolean(fields.Boolean):
         return value
 
 
+class ListOf(fields.List[Any]):
+    """A list of at most ``most`` items; a longer one is refused before any of them is looked at, which takes time."""
+
+    def __init__(self, item: fields.Field[Any] | type[fields.Field[Any]], *, most: int, **kwargs: Any) -> None:
+        super().__init__(item, **kwargs)
+        self.most = most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list) and len(value) > self.most:
+            raise ValidationError(f"Longer than maximum length {self.most}.")
+        items: list[Any] = super()._deserialize(value, attr, data, **kwargs)
+        return items
+
+
 class Uuid(fields.String):
     """A UUID in its hyphenated form, kept as text."""
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from marshmallow import fields, validate
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
-from flamenco_core.wire.schema import Boolean, Integer, Number, Sha256, Timestamp, Uuid, WireSchema
+from flamenco_core.wire.schema import Boolean, Integer, ListOf, Number, Sha256, Timestamp, Uuid, WireSchema
 
 FEATURES = ("attempt", "wait", "frames", "batch")
 """What this version speaks of section 15: attempts and ``seq``, ``Prefer: wait``, frames in updates, batches."""
@@ -58,7 +58,7 @@ class HardwareSchema(WireSchema):
     record = Hardware
     cpu_count = Integer()
     memory_bytes = Integer()
-    gpus = fields.List(fields.Nested(GpuSchema), validate=validate.Length(max=64))
+    gpus = ListOf(fields.Nested(GpuSchema), most=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class _OurSignOnFields(WireSchema):
     node = Uuid()
     slot = Integer(validate=validate.Range(0, 1023))
     hardware = fields.Nested(HardwareSchema)
-    programs = fields.List(fields.Nested(ProgramSchema), validate=validate.Length(max=64))
-    features = fields.List(fields.String(validate=SHORT_TEXT), validate=validate.Length(max=64))
+    programs = ListOf(fields.Nested(ProgramSchema), most=64)
+    features = ListOf(fields.String(validate=SHORT_TEXT), most=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,7 @@ class WorkerRegistrationSchema(_OurSignOnFields):
     record = WorkerRegistration
     secret = fields.String(required=True)
     platform = fields.String(required=True, validate=SHORT_TEXT)
-    supported_task_types = fields.List(
-        fields.String(validate=SHORT_TEXT), required=True, validate=validate.Length(max=256)
-    )
+    supported_task_types = ListOf(fields.String(validate=SHORT_TEXT), most=256, required=True)
     name = fields.String(required=True, validate=SHORT_TEXT)
     token = fields.String(validate=SHORT_TEXT)
 
@@ -156,9 +154,7 @@ class WorkerSignOn:
 class WorkerSignOnSchema(_OurSignOnFields):
     record = WorkerSignOn
     name = fields.String(required=True, validate=SHORT_TEXT)
-    supported_task_types = fields.List(
-        fields.String(validate=SHORT_TEXT), required=True, validate=validate.Length(max=256)
-    )
+    supported_task_types = ListOf(fields.String(validate=SHORT_TEXT), most=256, required=True)
     software_version = fields.String(required=True, validate=SHORT_TEXT)
     can_restart = Boolean()
 
@@ -308,7 +304,7 @@ class TaskUpdateSchema(WireSchema):
     attempt = Integer(validate=validate.Range(min=1))
     seq = Integer(validate=validate.Range(min=1))
     log_at = Integer(validate=validate.Range(min=0))
-    frames = fields.List(fields.Nested(SavedFrameSchema), validate=validate.Length(max=10_000))
+    frames = ListOf(fields.Nested(SavedFrameSchema), most=10_000)
     result = fields.Dict(keys=fields.String())
 
 
