@@ -20,9 +20,9 @@ scene = bpy.context.scene
 scene.frame_start, scene.frame_end, scene.frame_step = 5, 40, 3
 save("plain", False)
 save("packed", True)
-other = bpy.data.scenes.new("Another")
-other.frame_start, other.frame_end = 900, 901
-save("two-scenes", False)
+for name in ("Another", "Zoo"):  # one on each side of the one that is open
+    bpy.data.scenes.new(name).frame_end = 900
+save("three-scenes", False)
 """
 BLENDERS = {"blender-3.4": shutil.which("blender") or "blender", "bpy-4.5": str(BPY_BLENDER)}
 
@@ -46,7 +46,7 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_a_file_s_own_frames_are_those_of_its_open_scene(plain: Path) -> None:
     check_blend_file(plain)
     assert own_frame_range(plain) == "5-40:3"
-    assert own_frame_range(plain.with_name("two-scenes.blend")) == "5-40:3", "another scene is not rendered"
+    assert own_frame_range(plain.with_name("three-scenes.blend")) == "5-40:3", "another scene is not rendered"
 
 
 def test_a_file_that_blender_compressed_is_read_as_well(plain: Path) -> None:

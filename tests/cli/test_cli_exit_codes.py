@@ -87,7 +87,11 @@ def test_a_reader_that_has_gone_is_no_error(config: Path, arguments: list[str]) 
     os.close(reading)
     try:
         done = subprocess.run(
-            [*PROGRAM, *arguments], env=environment(config), stdout=writing, stderr=subprocess.PIPE, timeout=60
+            [*PROGRAM, *arguments],
+            env=environment(config, PYTHONUNBUFFERED=""),  # so that little is written before the end
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=60,
         )
     finally:
         os.close(writing)

@@ -48,4 +48,7 @@ def test_a_copy_that_fails_leaves_the_older_one_and_no_draft(tmp_path: Path) -> 
     with pytest.raises(OSError, match="Is a directory"):
         copy_whole(tmp_path, target)
     assert target.read_bytes() == b"frame 1"
-    assert [file.name for file in target.parent.iterdir()] == [target.name]
+    (tmp_path / "got" / "000002.png").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        copy_whole(target, tmp_path / "got" / "000002.png")
+    assert sorted(file.name for file in target.parent.iterdir()) == [target.name, "000002.png"]

@@ -180,11 +180,11 @@ def test_a_log_is_followed_while_its_task_runs(flamenco: Flamenco, farm: Up, bac
 
 
 def test_a_log_can_do_nothing_to_a_terminal_and_programs_get_it_as_it_is(flamenco: Flamenco, farm: Up) -> None:
-    job_id = flamenco(*nap(0, message="[red]:boom:"), "--wait", "--json").json["id"]
+    job_id = flamenco(*nap(0, message="[red]:boom:\x1b[31m"), "--wait", "--json").json["id"]
     task_id = flamenco("tasks", job_id, "--json").json[0]["id"]
-    assert "[red]:boom:" in flamenco("log", task_id).out
+    assert "[red]:boom:\x1b[31m" in flamenco("log", task_id).out
     _, shown = on_a_terminal(farm, "log", task_id)
-    assert "[red]:boom:" in shown
+    assert r"[red]:boom:\x1b[31m" in shown
     assert "\x1b" not in shown
 
 
