@@ -27,6 +27,8 @@ RETRY = b"retry: 2000\n"
 """Milliseconds until a browser connects again."""
 
 _PER_JOB = frozenset({"task", "frame"})
+_TOLD_WHEN_GONE = frozenset({"job", "worker"})
+"""What stands in lists of its own, and can be removed for good."""
 
 
 @dataclass(eq=False)
@@ -127,22 +129,24 @@ class LiveEvents:
         changed, self._changed = list(self._changed), {}
         async for change, document in self._present(changed):
             self._number += 1
-            event = _event(change.kind, self._number, document)
+            event = _event("gone" if "gone" in document else change.kind, self._number, document)
             for viewer in self._viewers:
                 if viewer.wants(change):
                     viewer.put(change, event, self._resync())
 
     async def _present(self, changes: Iterable[Change]) -> AsyncIterator[tuple[Change, Document]]:
-        """Look up what changed; what does not exist is left out."""
+        """Look up what changed. A job or Worker that is not there any more is ``gone``; anything else is left out."""
         groups: dict[tuple[str, str | None], dict[str, Change]] = defaultdict(dict)
         for each in changes:
             groups[each.kind, each.job if each.kind == "frame" else None][each.id] = each
         for (kind, job), wanted in groups.items():
             key = "frame" if kind == "frame" else "id"
             for document in await self._documents(kind, job, wanted):
-                change = wanted.get(str(document[key]))
+                change = wanted.pop(str(document[key]), None)
                 if change is not None:
                     yield change, document
+            for change in wanted.values() if kind in _TOLD_WHEN_GONE else ():
+                yield change, {"gone": kind, "id": change.id}
 
     async def _documents(self, kind: str, job: str | None, wanted: Iterable[str]) -> Iterable[Document]:
         ids = list(wanted)

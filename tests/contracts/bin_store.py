@@ -17,7 +17,7 @@ from contracts.server_store import (
 )
 from flamenco_core.identifiers import new_id, task_id
 from flamenco_core.statuses import WorkerStatus
-from flamenco_core.wire.manager_api import Block, SleepSchedule, SleepWindow, WorkerState
+from flamenco_core.wire.manager_api import Block, Rev, SleepSchedule, SleepWindow, WorkerState
 from flamenco_server import job_requests
 from flamenco_server.asking import Asker
 from flamenco_server.compiling import Compiled
@@ -110,6 +110,14 @@ class WorkerHistoryContract(StoreContract):
         unknown = WorkerState(new_id(), WorkerStatus.ERROR, NOON)
         await store.reports.apply_report(stranger, theirs.next(worker_states=[lie, unknown]), NOON)
         assert (await store.reader.worker_states(worker, 10, None)).items == []
+
+    async def test_a_stranger_cannot_have_a_worker_forgotten(self, store: ServerStore) -> None:
+        manager, reporter, worker = await linked(store, "mine"), Reporter(), new_id()
+        await store.reports.apply_report(manager, reporter.next(workers=[worker_report(worker, reporter.rev())]), NOON)
+        stranger, theirs = await linked(store, "stranger"), Reporter()
+        lie = worker_report(worker, Rev(9, 9), forgotten=True)
+        assert await store.reports.apply_report(stranger, theirs.next(workers=[lie]), NOON) == []
+        assert [each.id for each in await store.reader.workers()] == [worker]
 
     async def test_all_that_is_said_of_a_worker_comes_back(self, store: ServerStore) -> None:
         manager, reporter, worker = await linked(store), Reporter(), new_id()

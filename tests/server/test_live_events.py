@@ -235,13 +235,17 @@ async def test_frames_are_told_of_with_their_job(stage: Stage) -> None:
         assert document["status"] == "completed"
 
 
-async def test_what_does_not_exist_is_no_event(stage: Stage) -> None:
+async def test_a_job_or_worker_that_does_not_exist_is_gone_and_anything_else_no_event(stage: Stage) -> None:
     job_id = await compiled(stage.store)
     async with stage.watching(job_id) as next_events:
         gone = new_id()
         stage.bus.publish([Change("job", gone), Change("task", gone, job_id), Change("worker", gone)])
-        stage.bus.publish([Change("frame", "1", job_id), Change("order", gone), Change("job", job_id)])
-        assert [(kind, document["id"]) for kind, document in await next_events()] == [("job", job_id)]
+        stage.bus.publish([Change("frame", "1", job_id), Change("order", gone), Change("answer", gone)])
+        stage.bus.publish([Change("job", job_id)])
+        events = set[tuple[str, str | None, str]]()
+        while len(events) < 3:
+            events |= {(kind, document.get("gone"), document["id"]) for kind, document in await next_events()}
+        assert events == {("gone", "job", gone), ("gone", "worker", gone), ("job", None, job_id)}
 
 
 async def test_a_manager_that_goes_away_or_comes_back_is_told_of_once(stage: Stage) -> None:

@@ -64,6 +64,37 @@ async def test_the_first_job_takes_the_place_of_the_advice(farm: FakeFarm, page:
     await expect(page).to_have_url(re.compile(r"/jobs/00000001-"))
 
 
+async def test_a_job_that_is_deleted_leaves_the_list_and_comes_back_when_it_is_undeleted(
+    farm: FakeFarm, page: Page
+) -> None:
+    goes, stays = farm.add(a_job(2)), farm.add(a_job(1))
+    await _opened(farm, page, "/")
+    names = page.locator("#rows tr .c-name a")
+    await expect(names).to_have_text([stays["name"], goes["name"]])
+    farm.change("job", goes, deleted_at=ago(seconds=1))
+    await expect(names).to_have_text([stays["name"]])
+    farm.change("job", goes, deleted_at=None)
+    await expect(names).to_have_text([stays["name"], goes["name"]])
+    for job in (stays, goes):
+        farm.tell("gone", {"gone": "job", "id": job["id"]})
+    await expect(names).to_have_count(0)
+    await expect(page.locator("#empty")).to_be_visible()
+    await _was_not_reloaded(page)
+
+
+async def test_a_worker_that_is_forgotten_leaves_the_list_and_the_sum(farm: FakeFarm, page: Page) -> None:
+    stays, goes = a_worker(1), a_worker(2)
+    farm.worker_list += [stays, goes]
+    await _opened(farm, page, "/workers")
+    await expect(page.locator("#rows tr")).to_have_count(2)
+    before = await page.locator("#summary").inner_text()
+    farm.tell("gone", {"gone": "job", "id": stays["id"]})
+    farm.tell("gone", {"gone": "worker", "id": goes["id"]})
+    await expect(page.locator("#rows tr .c-name")).to_have_text([stays["name"]])
+    await expect(page.locator("#summary")).not_to_have_text(before)
+    await _was_not_reloaded(page)
+
+
 async def test_new_jobs_wait_while_the_pointer_is_over_the_list(farm: FakeFarm, page: Page) -> None:
     farm.add(a_job(9))
     await _opened(farm, page, "/")

@@ -22,7 +22,9 @@ export function startJobs() {
   });
   const query = new URLSearchParams({ limit: ROWS, ...(statusFilter && { status: statusFilter }), ...(after && { after }) });
 
-  live("/api/v1/events", { job: list.take }, async () => {
+  const take = (job) => (job.deleted_at ? list.drop(job.id) : list.take(job));
+  const gone = (thing) => { if (thing.gone === "job") list.drop(thing.id); };
+  live("/api/v1/events", { job: take, gone }, async () => {
     for (const job of (await get(`/api/v1/jobs?${query}`)).jobs) list.take(job);
   });
   setInterval(() => list.repaintAll(), CLOCK_MS);

@@ -5,7 +5,7 @@ import { painter } from "./paint.js";
 import { counted } from "./words.js";
 
 // paintRow(row, thing) fills a row; isNew(thing) tells whether a thing without a row belongs here; comesBefore(a, b)
-// orders them; noun names one. Returns {take, things, repaintAll}.
+// orders them; noun names one. Returns {take, drop, things, repaintAll}.
 export function freshList({ paintRow, isNew, comesBefore, noun, afterPaint }) {
   const body = byId("rows");
   const list = byId("list");
@@ -15,6 +15,7 @@ export function freshList({ paintRow, isNew, comesBefore, noun, afterPaint }) {
 
   const repaint = painter((changed) => {
     for (const thing of changed) {
+      if (!things.has(thing.id)) continue; // dropped since
       const row = rowOf(thing.id);
       if (row) paintRow(row, thing);
       else if (isNew(thing)) held.set(thing.id, thing);
@@ -60,6 +61,15 @@ export function freshList({ paintRow, isNew, comesBefore, noun, afterPaint }) {
     take(thing) {
       things.set(thing.id, thing);
       repaint(thing.id, thing);
+    },
+    drop(id) {
+      things.delete(id);
+      held.delete(id);
+      rowOf(id)?.remove();
+      setHidden(byId("empty"), body.children.length > 0);
+      setHidden(list, body.children.length === 0);
+      paintPill();
+      afterPaint?.([]);
     },
     repaintAll() {
       for (const thing of things.values()) repaint(thing.id, thing);

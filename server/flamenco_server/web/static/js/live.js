@@ -6,7 +6,7 @@ import { showOffline, showOnline } from "./notices.js";
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 const PATIENCE_MS = 1500; // a Server that restarts is back before anybody needs to know
-const KINDS = ["job", "task", "frame", "worker", "manager"];
+const KINDS = ["job", "task", "frame", "worker", "manager", "gone"];
 
 // Calls takers[kind](object) for each change, and refresh() whenever changes may have been missed.
 // refresh rejects if the view cannot be read again; then the connection counts as lost.

@@ -16,7 +16,8 @@ export function startWorkers() {
     noun: "Worker",
     afterPaint: () => summarize([...list.things.values()]),
   });
-  live("/api/v1/events", { worker: list.take, manager: paintManager }, async () => {
+  const gone = (thing) => { if (thing.gone === "worker") list.drop(thing.id); };
+  live("/api/v1/events", { worker: list.take, manager: paintManager, gone }, async () => {
     const [{ workers }, { managers }] = await Promise.all([get("/api/v1/workers"), get("/api/v1/managers")]);
     workers.forEach(list.take);
     managers.forEach(paintManager);
