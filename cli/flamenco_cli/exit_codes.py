@@ -12,6 +12,8 @@ class ExitCode(IntEnum):
     """It was done."""
     JOB_FAILED = 1
     """The job that was waited for ended, and not as completed."""
+    DIFFERS = 1
+    """What was judged does not conform (the same number: something that was looked at is not as it should be)."""
     WRONG_USE = 2
     """What was asked cannot be done like this; the message says how."""
     CANNOT_CONNECT = 3

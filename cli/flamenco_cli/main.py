@@ -63,7 +63,7 @@ _SECTIONS = {
         "login": "account",
     },
     "Services": {"up": "up", "server": "services", "manager": "services", "worker": "services"},
-    "More": {"demo": "demo", "completion": "completion"},
+    "More": {"demo": "demo", "conformance": "conformance", "completion": "completion"},
 }
 """The commands as help shows them, and the modules that they are in; a module is imported when it is needed."""
 _MODULES = {name: module for section in _SECTIONS.values() for name, module in section.items()}

@@ -232,7 +232,8 @@ async def test_updates_404_409_400_in_this_order(world: World) -> None:
     for status in ("soft-failed", "queued", "paused", "canceled"):
         assert (await worker.update(task, taskStatus=status)).status == 400
     assert (await worker.update(task, taskStatus="nonsense")).status == 400
-    assert (await worker.call("POST", "task/123", json={})).status == 400
+    for no_uuid in ("123", task["uuid"].replace("-", ""), f"%7B{task['uuid']}%7D"):
+        assert (await worker.call("POST", f"task/{no_uuid}", json={})).status == 400
     accepted = await worker.update(task, taskStatus="active")
     assert (accepted.status, accepted.body, accepted.headers.get("Content-Type")) == (204, b"", None)
 

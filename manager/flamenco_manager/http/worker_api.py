@@ -39,6 +39,8 @@ from flamenco_runtime.proxies import client_address
 LONGEST_WAIT_S = 60
 UPDATE_LIMIT_BYTES = 8 * MIB
 
+_TASK = "/api/v3/worker/task/{task_id:[^/]+}"
+"""Whatever stands there: what is no UUID is told so, also if it has characters that aiohttp keeps out by itself."""
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})", re.IGNORECASE)
 _REGISTRATION = WorkerRegistrationSchema()
 _REGISTERED = RegisteredWorkerSchema()
@@ -80,9 +82,9 @@ def worker_routes(use: WorkerUseCases) -> list[web.RouteDef]:
         web.post("/api/v3/worker/state-changed", by_worker(_state_changed(use))),
         web.post("/api/v3/worker/task", by_worker(_ask(use))),
         web.post("/api/v3/worker/updates", by_worker(_batch(use))),
-        web.post("/api/v3/worker/task/{task_id}", by_worker(_update(use))),
-        web.get("/api/v3/worker/task/{task_id}/may-i-run", by_worker(_may_i_run(use))),
-        web.post("/api/v3/worker/task/{task_id}/output-produced", by_worker(_output_produced(use))),
+        web.post(_TASK, by_worker(_update(use))),
+        web.get(f"{_TASK}/may-i-run", by_worker(_may_i_run(use))),
+        web.post(f"{_TASK}/output-produced", by_worker(_output_produced(use))),
     ]
 
 
