@@ -106,6 +106,16 @@ def test_requeue_clears_failure_lists_pauses_and_lost_counts() -> None:
     assert task.status is TaskStatus.SOFT_FAILED
 
 
+def test_requeue_takes_back_that_a_task_would_be_paused() -> None:
+    site = Site()
+    job, worker = site.job(), site.worker()
+    asked_of_jobs.pause_task(site.farm, site.takes(worker), site.now)
+    site.requeue(job, 0)
+    site.takes(worker)
+    worker_rules.sign_off(site.farm, worker, site.now)
+    assert job.tasks[0].status is QUEUED
+
+
 def test_a_lost_attempt_that_a_requeue_cleared_is_not_taken_back_again() -> None:
     site = Site()
     job, silent, other = site.job(), site.worker(), site.worker()
