@@ -174,6 +174,10 @@ def _definition(job_id: str, index: int, authored: AuthoredTask) -> TaskDefiniti
         priority=authored.priority,
         depends_on=list(authored.depends_on),
         frames=str(authored.frames) if authored.frames else None,
+        tag=authored.needs.tag,
+        memory_bytes=authored.needs.memory_bytes,
+        gpu=authored.needs.gpu,
+        limits=authored.needs.limits,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flamenco_core.frames import FrameRange
+from flamenco_core.wire.definitions import Needs
 from flamenco_core.wire.worker_api import Command
 
 SettingValue = str | int | float | bool
@@ -74,11 +75,17 @@ class JobToCompile:
         return f"{{jobs}}/{self.id}/{file}" if file in self.files else file
 
 
+AS_THE_JOB = Needs()
+NO_POWER = Needs(memory_bytes=0, gpu="", limits={})
+"""What a task needs that renders nothing: any Worker of the job's tag will do, and none of the farm's limits is held."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuthoredTask:
     """A task as a compiler yields it. ``depends_on`` are positions of tasks that it yielded before, from 0.
 
-    ``frames`` are those that it renders, None if none.
+    ``frames`` are those that it renders, None if none. ``needs`` are its own, over those that the job was submitted
+    with: what it leaves open is the job's.
     """
 
     name: str
@@ -87,6 +94,7 @@ class AuthoredTask:
     priority: int = 50
     depends_on: Sequence[int] = ()
     frames: FrameRange | None = None
+    needs: Needs = AS_THE_JOB
 
 
 @dataclass(frozen=True, slots=True)

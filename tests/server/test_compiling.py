@@ -21,7 +21,7 @@ from contracts.server_store import (
 )
 from flamenco_core.identifiers import task_id
 from flamenco_core.statuses import JobStatus
-from flamenco_core.wire.manager_api import TaskDefinition
+from flamenco_core.wire.manager_api import Needs, TaskDefinition
 from flamenco_server.compiling import SLICE, CannotCompile, Compiled, Compiler, CompileStore, definitions
 from flamenco_server.events import Change, InProcessBus
 from flamenco_server.job_type_registry import JobTypes, LoadedJobType, load_source
@@ -120,6 +120,14 @@ def test_a_job_type_sees_the_job_as_it_was_submitted_and_no_more() -> None:
     job = a_job(name="shot", priority=7, settings={"x": 1}, metadata={"project": "p"})
     (task,) = definitions(loaded(source), job)
     assert task.name == "shot 7 12:00 {'x': 1} {'project': 'p'}"
+
+
+def test_a_task_has_the_needs_that_its_job_type_says() -> None:
+    needs = "Needs(tag='gpu', memory_bytes=8, gpu='any', limits={'renderman': 1})"
+    source = a_job_type(f"from flamenco_core.wire.definitions import Needs\nyield task(needs={needs})\nyield task()")
+    special, plain = definitions(loaded(source), a_job())
+    assert special.needs == Needs(tag="gpu", memory_bytes=8, gpu="any", limits={"renderman": 1})
+    assert plain.needs == Needs()
 
 
 async def test_tasks_are_stored_in_batches(store: ServerStore) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flamenco_core.frames import parse_frames
+from flamenco_core.wire.definitions import Needs
 from flamenco_server.job_settings import BadSettings, check_settings
 from flamenco_server.job_type import AuthoredTask, JobToCompile
 from flamenco_server.job_types.simple_blender_render import JOB_TYPE, automatic_chunk_size
@@ -121,6 +122,14 @@ def test_a_video_is_made_where_the_format_allows_it_and_it_waits_for_every_frame
         assert video is tasks[-1]
         assert list(video.depends_on) == list(range(len(tasks) - 1))
         assert (video.name, video.frames) == ("preview-video", None)
+
+
+def test_a_video_needs_neither_the_jobs_memory_and_gpu_nor_its_licences() -> None:
+    of_job = Needs(tag="film", memory_bytes=64_000_000_000, gpu="OPTIX", limits={"renderman": 1})
+    *frames, video = compiled()
+    assert video.type == "ffmpeg"
+    assert video.needs.over(of_job) == Needs(tag="film", memory_bytes=0, gpu="", limits={})
+    assert {frame.needs.over(of_job) == of_job for frame in frames} == {True}
 
 
 def test_the_command_says_to_blender_what_the_settings_say() -> None:

@@ -10,6 +10,7 @@ from flamenco_core.frames import FrameRange, parse_frames
 from flamenco_core.paths import absolute_path
 from flamenco_core.wire.worker_api import Command
 from flamenco_server.job_type import (
+    NO_POWER,
     AuthoredTask,
     EvalInfo,
     JobToCompile,
@@ -65,7 +66,8 @@ def compile_job(job: JobToCompile) -> Iterator[AuthoredTask]:
         yield AuthoredTask(f"render-{chunk}", "blender", [_render(job, settings, chunk)], frames=chunk)
         count += 1
     if settings.preview_video and settings.format in VIDEO_FORMATS and len(settings.frames) > 1:
-        yield AuthoredTask("preview-video", "ffmpeg", [_video(settings)], depends_on=range(count))
+        video = [_video(settings)]
+        yield AuthoredTask("preview-video", "ffmpeg", video, depends_on=range(count), needs=NO_POWER)
 
 
 def outline(settings: Settings) -> Outline:
