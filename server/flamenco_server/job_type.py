@@ -77,7 +77,7 @@ class JobToCompile:
 
 AS_THE_JOB = Needs()
 NO_POWER = Needs(memory_bytes=0, gpu="", limits={})
-"""What a task needs that renders nothing: any Worker of the job's tag will do, and none of the farm's limits is held."""
+"""What a task needs that renders nothing: any Worker of the job's tag will do, and it holds no limit."""
 
 
 @dataclass(frozen=True, slots=True)
