@@ -151,11 +151,11 @@ class HttpWorker:
 @asynccontextmanager
 async def manager_world(data: Path, server: FakeServer, **settings: Any) -> AsyncIterator[World]:
     """Run a Manager on ``data``; leaving it and entering again is a restart."""
-    time = settings.pop("time", None) or TestTime()
+    time, limits = settings.pop("time", None) or TestTime(), settings.pop("limits", None)
     chosen = Settings(**{"server": server.url, "data": data, "token": TOKEN, "name": "site", **settings})
     async with (
         build_app(chosen, time.wall, time.monotonic) as app,
-        listening(app, Address("127.0.0.1", 0)) as address,
+        listening(app, Address("127.0.0.1", 0), limits) as address,
         aiohttp.ClientSession() as session,
     ):
         yield World(address.url, server, session, time, app[FOREMAN])
