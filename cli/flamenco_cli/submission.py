@@ -144,6 +144,8 @@ def _frames(wish: Wish, watcher: Watcher) -> str:
 
 def _output(wish: Wish, watcher: Watcher) -> str:
     if wish.output is not None:
+        if not wish.output.strip():  # as of -o "$DIR" with an unset variable; it would mean the current folder
+            raise BadInput("-o: the folder is empty. Write for example -o renders/shot, or -o . for this folder.")
         return os.path.abspath(Path(wish.output).expanduser())  # noqa: PTH100 (Path.absolute() keeps "..")
     if wish.file is None:
         raise BadInput("Say where the frames go: -o DIR")

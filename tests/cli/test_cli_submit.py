@@ -57,6 +57,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["scene.blend", "-f", "10-1"], "-f: '10-1' ends before it begins. Write 1-10 instead"),
     (["scene.blend", "-f", "abc"], "-f: 'abc' is not a frame range. Write for example 1-250"),
     (["scene.blend", "-f", ""], "-f: No frames given"),
+    (["scene.blend", "-f", "1", "-o", ""], "-o: the folder is empty"),
+    (["scene.blend", "-f", "1", "-o", " "], "-o: the folder is empty"),
     (["scene.blend", "-f", "1-10:0"], "-f: '1-10:0' has a step of 0"),
     (["scene.blend", "-f", "1-2000000"], "-f: '1-2000000' goes beyond frame"),
     (["scene.blend", "--set", "frames=abc"], "settings.frames: 'abc' is not a frame range"),
