@@ -124,7 +124,7 @@ async def test_a_blender_that_ends_well_without_its_frame_has_failed(
     async with run_worker(blender=fake_blender(flavour)):
         task = await manager.hand_out(a_render(tmp_path / "empty.blend", tmp_path / "out", "1"))
         assert await manager.until_ended(task) == "failed"
-    assert "The frame not rendered (frame 1)" in manager.last_of(task)["activity"]
+    assert "Frame not rendered (frame 1)" in manager.last_of(task)["activity"]
     assert names_in(tmp_path / "out") == []
 
 

@@ -189,7 +189,7 @@ def _has_size(path: Path, size_bytes: int) -> bool:
 
 
 def _failure(lost: list[int], wanted: int, status: int, complaints: list[str]) -> str:
-    counted = f"{len(lost)} of {wanted} frames" if wanted > 1 else "The frame"
+    counted = f"{len(lost)} of {wanted} frames" if wanted > 1 else "Frame"
     ended = "" if status == 0 else f"; Blender {_ended(status)}"
     return f"{counted} not rendered ({name_frames(lost)}){ended}{_because(complaints)}."
 
