@@ -172,6 +172,19 @@ def test_a_worker_that_asks_gets_its_own_task_again_with_a_new_attempt() -> None
     assert site.says(worker, task, "completed", attempt=1) is Verdict.STALE
 
 
+def test_a_silent_worker_that_asks_gets_its_own_task_again_before_anything_else() -> None:
+    site = Site()
+    site.job()
+    worker = site.worker()
+    task = site.takes(worker)
+    site.passes(181)
+    site.job(priority=90)
+    assert task.is_suspended
+    assert site.takes(worker) is task
+    assert (task.attempt, task.lost) == (2, 0)
+    site.check()
+
+
 def test_signing_off_gives_the_task_back_and_counts_as_lost_unless_it_was_asked_for() -> None:
     site = Site()
     site.job()

@@ -5,7 +5,7 @@ from farm_builder import Site
 
 from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_core.wire.definitions import Needs
-from flamenco_manager import attempts, worker_rules
+from flamenco_manager import asked_of_jobs, attempts, worker_rules
 from flamenco_manager.attempts import Verdict
 from flamenco_manager.model import Job
 
@@ -201,13 +201,15 @@ def test_a_full_job_is_in_its_place_when_there_is_room_again() -> None:
 
 def test_a_silent_worker_that_asks_does_not_get_its_task_again_if_its_job_is_full_by_now() -> None:
     site = Site()
-    job, silent, other = site.job([(), ()], asked={"max_workers": 1}), site.worker(), site.worker()
+    job, silent, other = site.job([(), ()], priorities=[50, 90], asked={"max_workers": 1}), site.worker(), site.worker()
+    asked_of_jobs.pause_task(site.farm, job.tasks[1], site.now)
     first = site.takes(silent)
     site.passes(181, other)
-    first.retry_at_s = 0.0
-    assert site.takes(other) is first  # given away, and so the job is full
+    site.resume(job)
+    assert site.takes(other) is job.tasks[1]
     assert site.ask(silent) is None
-    assert (first.worker, job.counts[TaskStatus.ACTIVE]) == (other, 1)
+    assert (first.status, first.is_held, job.counts[TaskStatus.ACTIVE]) == (TaskStatus.QUEUED, False, 1)
+    site.check()
 
 
 def test_a_limit_that_comes_free_is_offered_to_as_many_waiting_workers_as_it_feeds() -> None:

@@ -152,6 +152,7 @@ def test_what_was_requeued_since_the_person_looked_is_left_alone() -> None:
     seen = job.rev
     site.requeue(job, 0)
     site.farm.take_changes()
+    assert site.requeue(job, 0, seen=job.rev) == 1  # that is what the person saw
     task = site.takes(worker)
     assert site.requeue(job, 0, 1, seen=seen) == 1
     assert (task.status, task.worker) == (ACTIVE, worker)
