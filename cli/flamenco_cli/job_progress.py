@@ -103,7 +103,7 @@ class JobProgress:
         lines: list[RenderableType] = [self._bar_line(self._job)]
         if self._away:
             lines.append(Text(f"  No connection, trying again: {harmless(self._away)}", style="doubtful"))
-        elif self._show_tasks:
+        elif self._show_tasks and self._job["finished_at"] is None:  # it may end before its last task's news come
             lines.extend(self._task_lines())
         return Group(*lines)
 

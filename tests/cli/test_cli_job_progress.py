@@ -149,6 +149,13 @@ def test_on_a_terminal_a_task_that_has_ended_is_no_longer_listed() -> None:
     assert len(last_picture(Change(a_job(), running), Change(a_job(), ended))) == 1
 
 
+def test_on_a_terminal_a_job_that_has_ended_has_no_task_at_work() -> None:
+    ended = a_job(status="completed", frames_done=10, finished_at="2026-01-01T00:00:00.000Z")
+    lines = last_picture(Change(a_job(), a_task()), Change(ended))
+    assert len(lines) == 1
+    assert "Done" in lines[0]
+
+
 def test_on_a_terminal_many_tasks_are_counted_beyond_a_few() -> None:
     many = [Change(a_job(), a_task(id=f"t{index}", index=index)) for index in range(MOST_TASKS_SHOWN + 3)]
     assert last_picture(*many)[-1].strip() == "and 3 more"
