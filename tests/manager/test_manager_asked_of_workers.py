@@ -575,11 +575,11 @@ def test_every_change_and_every_request_is_in_the_history_with_why() -> None:
 def test_a_request_that_is_fulfilled_without_a_change_is_in_the_history_too() -> None:
     site = Site()
     worker = site.worker()
-    worker_rules.sign_off(site.farm, worker, site.now)
-    site.sign_on(worker)
-    says(site, worker, AWAKE)  # as it was before
+    ask_to(site, worker, ASLEEP, lazy=True)
+    ask_to(site, worker, AWAKE)
     says(site, worker, AWAKE)
-    assert history(site.farm.take_changes())[-2:] == [("starting", "Signed on."), ("awake", "As asked.")]
+    says(site, worker, AWAKE)
+    assert history(site.farm.take_changes())[-2:] == [("awake", "Asked to wake up."), ("awake", "As asked.")]
 
 
 def test_history_has_the_time_of_the_clock() -> None:

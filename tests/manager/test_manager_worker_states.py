@@ -427,6 +427,7 @@ async def test_schedules_tags_and_requests_survive_a_restart(server: FakeServer,
     async with manager_world(tmp_path, server, time=time) as world:
         worker.world = world
         await server.submit([a_task()], tag="GPU")
+        assert world.foreman.farm.worker(worker.id).is_lazy
         assert (await worker.ask()).status == 423
         await worker.sign_off()
         assert wanted(await worker.sign_on()) == "awake"  # a person had woken it, and no window has ended since
