@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 from cli_world import Flamenco, Outcome, RealServer, Running, Up, environment, up
+from played_manager import PlayedManager
 
 from end_to_end.scenes import make_scene
 from flamenco_cli.connection import Connection, connection_in, save_connection
@@ -63,6 +64,15 @@ def own_server(tmp_path: Path, config: Path) -> Iterator[RealServer]:
     save_connection(connection_in(server.data), {"FLAMENCO_CONFIG_DIR": str(config)})
     yield server
     server.stop()
+
+
+@pytest.fixture
+def manager(own_server: RealServer) -> Iterator[PlayedManager]:
+    """A Manager that is played on the test's own Server; it answers all orders."""
+    played = PlayedManager(own_server)
+    played.start()
+    yield played
+    played.stop()
 
 
 @pytest.fixture

@@ -1,25 +1,20 @@
 """Following a log: only what was added is fetched, and each character is printed once, whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
+import aiohttp
 import pytest
 from cli_world import Flamenco, RealServer, Running
 from played_manager import PlayedManager
 
 from end_to_end.farm import eventually
-from flamenco_cli.client import open_client
+from flamenco_cli.client import Client
 from flamenco_cli.connection import connection_in
 from flamenco_core.identifiers import task_id
+from flamenco_runtime.http_client import Reply
 
 Background = Callable[..., Running]
-
-
-@pytest.fixture
-def manager(own_server: RealServer) -> Iterator[PlayedManager]:
-    played = PlayedManager(own_server)
-    played.start()
-    yield played
-    played.stop()
 
 
 @pytest.fixture
@@ -30,14 +25,29 @@ def task(manager: PlayedManager) -> str:
     return task_id(job, 0)
 
 
+class Weighing(Client):
+    """A client that notes how many bytes each answer had."""
+
+    weights: list[int]
+
+    async def call(self, *arguments: Any, **options: Any) -> Reply:
+        reply = await super().call(*arguments, **options)
+        self.weights.append(len(reply.body))
+        return reply
+
+
 async def test_only_what_was_added_is_fetched(own_server: RealServer, manager: PlayedManager, task: str) -> None:
-    async with open_client(connection_in(own_server.data)) as client:
+    async with aiohttp.ClientSession() as session:
+        client = Weighing(session, connection_in(own_server.data))
+        client.weights = []
         assert await client.log_behind(task, 1, 0) == (b"", False)
         manager.put_log(task, b"one\n", 0)
         assert await client.log_behind(task, 1, 0) == (b"one\n", False)
         assert await client.log_behind(task, 1, 4) == (b"", False)
         manager.put_log(task, b"two\n", 4, is_whole=True)
+        client.weights.clear()
         assert await client.log_behind(task, 1, 4) == (b"two\n", True)
+        assert client.weights == [len(b"\ntwo\n")]
         assert await client.log_behind(task, 1, 0) == (b"one\ntwo\n", True)
         reply = await client.call("GET", f"tasks/{task}/log?attempt=1", headers={"Range": "bytes=3-"})
         assert (reply.status, reply.body) == (206, b"\ntwo\n")
