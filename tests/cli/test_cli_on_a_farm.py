@@ -212,6 +212,8 @@ def test_a_worker_from_elsewhere_waits_until_it_is_approved(flamenco: Flamenco, 
     assert flamenco("worker", "approve", "stranger").err == "Approved stranger.\n"
     eventually(lambda: "▲ Awaits approval" not in flamenco("workers").out, "it is approved", deadline_s=20)
     assert flamenco("worker", "approve", "stranger").err == "stranger is approved already.\n"
+    assert flamenco("worker", "forget", "stranger", "--yes").status == 0
+    eventually(lambda: "stranger" not in flamenco("workers").out, "it is forgotten", deadline_s=20)
 
 
 def manager_url(farm: Up) -> str:

@@ -106,17 +106,16 @@ def test_whatever_is_killed_is_started_again_and_the_farm_works_on(
     farm: Up, background: Callable[..., Running], name: str
 ) -> None:
     told = farm.err.count(f"{name.capitalize()} ended (signal 9); starting it again")
-    job = flamenco_of(
-        farm, "submit", "--type", "echo-sleep-test", "--set", "sleep_duration_seconds=0.5", "--set", "sleep_repeats=3"
-    )
+    settings = ["--set", "sleep_duration_seconds=0.3", "--set", "sleep_repeats=20"]
+    job = flamenco_of(farm, "submit", "--type", "echo-sleep-test", *settings)
     watching = background("watch", job["id"], FLAMENCO_CONFIG_DIR=str(farm.config))
-    watching.until("Running")
+    watching.until(" of 21 tasks")
     before = farm.pid(name)
     assert before is not None
     os.kill(before, signal.SIGKILL)
     outcome = watching.ended()
     assert outcome.status == 0, outcome.err
-    assert outcome.err.splitlines()[-1] == "Done: 4 of 4 tasks"
+    assert outcome.err.splitlines()[-1] == "Done: 21 of 21 tasks"
     eventually(lambda: farm.pid(name) not in (None, before), f"the {name} runs again", deadline_s=30)
     assert farm.err.count(f"{name.capitalize()} ended (signal 9); starting it again") == told + 1
     assert farm.out == f"ready: {farm.url}\n", "and it is where it was"
