@@ -38,7 +38,7 @@ from flamenco_manager.order_acts import OrderActs
 from flamenco_manager.orders import Orders
 from flamenco_manager.preview_intake import PreviewIntake
 from flamenco_manager.previews import Previews
-from flamenco_manager.registration import Gate
+from flamenco_manager.registration import Approval, Gate
 from flamenco_manager.server_client import ServerClient
 from flamenco_manager.server_link import Introduction, ServerLink
 from flamenco_manager.settings import Settings
@@ -189,7 +189,7 @@ def _assembled(
     foreman.on_change = note
     use = WorkerUseCases(
         foreman=foreman,
-        gate=Gate(foreman, registration_token=settings.registration_token, approves_all=settings.approve == "all"),
+        gate=Gate(foreman, registration_token=settings.registration_token, approval=Approval(settings.approve)),
         assignments=Assignments(arrivals_store, store, variables, settings.policy),
         updates=TaskUpdates(foreman, store, logs, uploads),
         previews=intake,

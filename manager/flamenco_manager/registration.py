@@ -1,6 +1,8 @@
 """Taking in Workers: who they are, whether they need a person's approval, and how they prove it later."""
 
 import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
 from hmac import compare_digest
 
 from flamenco_core.errors import BadInput, Forbidden
@@ -20,17 +22,34 @@ class UnknownWorker(Forbidden):
     type = "unknown-worker"
 
 
+class Approval(StrEnum):
+    """Which new Workers need nobody's approval: those of this machine and those with the token never do."""
+
+    TOKEN = "token"  # noqa: S105 (a word of the settings)
+    LAN = "lan"
+    """Nor those of the local network."""
+    ALL = "all"
+    """Nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where a registration comes from; ``is_near``: from the local network, for certain."""
+
+    address: str
+    is_this_machine: bool
+    is_near: bool
+
+
 class Gate:
     """Lets Workers in."""
 
-    def __init__(self, foreman: Foreman, *, registration_token: str | None, approves_all: bool) -> None:
+    def __init__(self, foreman: Foreman, *, registration_token: str | None, approval: Approval) -> None:
         self._foreman = foreman
         self._token = registration_token
-        self._approves_all = approves_all
+        self._approval = approval
 
-    async def register(
-        self, registration: WorkerRegistration, *, address: str, is_this_machine: bool, token: str | None
-    ) -> RegisteredWorker:
+    async def register(self, registration: WorkerRegistration, caller: Caller, token: str | None) -> RegisteredWorker:
         """Take in a Worker, or one of ours again that had been here. Raises BadInput."""
         secret = registration.secret.encode()
         if len(secret) > MOST_SECRET_BYTES:
@@ -38,9 +57,9 @@ class Gate:
         farm, digest = self._foreman.farm, hashlib.sha256(secret).digest()
         worker = worker_rules.returning(farm, registration, digest)
         if worker is None:
-            worker = Worker(new_id(), digest, registration.name, registration.platform, address, ())
-        worker.address = address
-        is_approved = self._approves_all or is_this_machine or self._fits(token)
+            worker = Worker(new_id(), digest, registration.name, registration.platform, caller.address, ())
+        worker.address = caller.address
+        is_approved = self._trusts(caller) or self._fits(token)
         worker_rules.register(farm, worker, registration, self._foreman.now(), is_approved=is_approved)
         await self._foreman.settle()
         return RegisteredWorker(
@@ -58,6 +77,11 @@ class Gate:
         if worker is None or not compare_digest(worker.secret_sha256, digest):
             raise UnknownWorker("Unknown Worker, or wrong secret: register again.")
         return worker
+
+    def _trusts(self, caller: Caller) -> bool:
+        if caller.is_this_machine or self._approval is Approval.ALL:
+            return True
+        return self._approval is Approval.LAN and caller.is_near
 
     def _fits(self, token: str | None) -> bool:
         return self._token is not None and token is not None and compare_digest(self._token.encode(), token.encode())

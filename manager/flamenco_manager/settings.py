@@ -14,7 +14,7 @@ from flamenco_manager.variables import read_variables
 from flamenco_runtime.proxies import Network, read_proxies
 from flamenco_runtime.settings import Address, setting
 
-APPROVALS = ("token", "all")
+APPROVALS = ("token", "lan", "all")
 LARGEST_LOG_MIB = 64
 """What the Server takes (quality.md 2.5)."""
 MOST_DAYS = 36_500
@@ -30,7 +30,10 @@ class Settings:
     name: str = setting(platform.node() or "manager", "name that people see")
     token: str | None = setting(None, "token from `flamenco server add-manager`; kept in DATA/link.json after that")
     registration_token: str | None = setting(None, "a Worker that brings this token needs no approval")
-    approve: str = setting("token", "who needs no approval: token (this machine, or the registration token) or all")
+    approve: str = setting(
+        "token",
+        "who needs no approval: token (this machine, or the registration token), lan (the local network, too) or all",
+    )
     trusted_proxies: tuple[Network, ...] = setting(
         (), "addresses or networks of proxies whose X-Forwarded-For is believed, with commas between", read=read_proxies
     )

@@ -47,6 +47,11 @@ def is_forwarded(request: web.Request) -> bool:
     return any(header in request.headers for header in FORWARDING)
 
 
+def is_believed(request: web.Request) -> bool:
+    """Tell whether ``client_address`` is that of the caller himself: nobody forwarded, or only listed proxies did."""
+    return not is_forwarded(request) or client_address(request) != (request.remote or "")
+
+
 def _hops(request: web.Request) -> Iterator[str]:
     """Yield who sent it on to whom, the last one first."""
     forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))

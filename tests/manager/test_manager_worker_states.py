@@ -15,6 +15,7 @@ from fake_server import FakeServer
 from manager_world import TASK_TYPES, HttpWorker, Reply, TestTime, World, a_task, manager_world
 
 from flamenco_core.identifiers import new_id
+from flamenco_runtime.proxies import read_proxies
 
 DAY_S = 86400
 NIGHTS = {
@@ -59,10 +60,10 @@ async def state(worker: HttpWorker, wait_s: int = 0) -> Reply:
     return await worker.call("GET", "state", headers={"Prefer": f"wait={wait_s}"} if wait_s else {})
 
 
-async def stranger(world: World, name: str = "stranger") -> HttpWorker:
+async def stranger(world: World, name: str = "stranger", address: str = "192.0.2.1") -> HttpWorker:
     """Register a Worker that comes from somewhere else."""
     body = {"secret": "s" * 64, "platform": "linux", "supported_task_types": TASK_TYPES, "name": name}
-    headers = {"X-Forwarded-For": "192.0.2.1"}
+    headers = {"X-Forwarded-For": address}
     reply = await world.call("POST", "/api/v3/worker/register-worker", json=body, headers=headers)
     return HttpWorker(world, reply.json()["uuid"], "s" * 64, name, ours=False)
 
@@ -674,6 +675,43 @@ async def test_one_that_awaits_approval_is_told_to_sleep_and_remembers_nothing(w
 async def test_where_all_are_welcome_nobody_awaits_approval(server: FakeServer, tmp_path: Path) -> None:
     async with manager_world(tmp_path, server, approve="all") as world:
         assert wanted(await (await stranger(world)).sign_on()) == "awake"
+
+
+@pytest.mark.parametrize(
+    ("address", "proxy", "told"),
+    [
+        ("192.168.1.7", "127.0.0.0/8", "awake"),
+        ("10.1.2.3", "127.0.0.1", "awake"),
+        ("172.31.0.1", "127.0.0.1", "awake"),
+        ("fd00::7", "127.0.0.1", "awake"),
+        ("fe80::7", "127.0.0.1", "awake"),
+        ("::ffff:192.168.1.7", "127.0.0.1", "awake"),
+        ("172.32.0.1", "127.0.0.1", "asleep"),
+        ("203.0.113.9", "127.0.0.1", "asleep"),
+        ("2001:db8::7", "127.0.0.1", "asleep"),
+        ("203.0.113.9, 192.168.1.7", "127.0.0.1", "awake"),
+        ("192.168.1.7, 203.0.113.9", "127.0.0.1", "asleep"),
+        ("192.168.1.7", "192.0.2.1", "asleep"),
+        ("nonsense", "127.0.0.1", "asleep"),
+    ],
+)
+async def test_where_the_local_network_is_welcome_only_who_certainly_comes_from_it_needs_no_approval(
+    server: FakeServer, tmp_path: Path, address: str, proxy: str, told: str
+) -> None:
+    settings = {"approve": "lan", "trusted_proxies": read_proxies(proxy)}
+    async with manager_world(tmp_path, server, **settings) as world:
+        assert wanted(await (await stranger(world, address=address)).sign_on()) == told
+        assert (await (await world.registered("here")).sign_on()).json()["status_requested"] == "awake"
+
+
+@pytest.mark.parametrize("approve", ["token", "lan", "all"])
+async def test_an_address_that_is_near_does_not_matter_where_the_token_does(
+    server: FakeServer, tmp_path: Path, approve: str
+) -> None:
+    settings = {"approve": approve, "trusted_proxies": read_proxies("127.0.0.1")}
+    async with manager_world(tmp_path, server, **settings) as world:
+        near = await (await stranger(world, address="192.168.1.7")).sign_on()
+        assert wanted(near) == ("asleep" if approve == "token" else "awake")
 
 
 async def test_trace_34_a_restart_that_is_asked_for_while_the_site_is_away_does_not_happen_on_monday(

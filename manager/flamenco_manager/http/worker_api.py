@@ -28,7 +28,7 @@ from flamenco_manager.assignments import Assignments
 from flamenco_manager.attempts import Answer, HandOut, NotAwake, StatusWanted
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.http.batches import batch_answer, read_batch
-from flamenco_manager.http.worker_sign_in import bearer_token, is_this_machine, sign_in
+from flamenco_manager.http.worker_sign_in import bearer_token, caller_of, sign_in
 from flamenco_manager.model import Worker
 from flamenco_manager.preview_intake import MOST_BYTES, NoTaskOfPreview, PreviewIntake
 from flamenco_manager.registration import Gate
@@ -106,10 +106,7 @@ def _register(use: WorkerUseCases) -> Callable[[web.Request], Awaitable[web.Resp
     async def register(request: web.Request) -> web.Response:
         registration: WorkerRegistration = await read_json(request, _REGISTRATION)
         registered = await use.gate.register(
-            registration,
-            address=client_address(request),
-            is_this_machine=is_this_machine(request),
-            token=registration.token or bearer_token(request),
+            registration, caller_of(request), registration.token or bearer_token(request)
         )
         return json_reply(_REGISTERED.dump(registered))
 
