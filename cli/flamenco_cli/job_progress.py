@@ -90,11 +90,11 @@ class JobProgress:
         told = (job["status"], tenth, _NUMBER.sub("#", why))
         if told != self._printed:
             self._printed = told
-            counted = f": {done} of {total} {noun_of(job)}{self._left_words()}" if total else ""
+            counted = f": {done} of {total} {noun_of(job)}{self._left_words(job)}" if total else ""
             self._console.print(f"{look_of(job['status']).word}{counted}{f' ({why})' if why else ''}", soft_wrap=True)
 
-    def _left_words(self) -> str:
-        left = self._estimate.at(self._now_s()) if self._estimate else None
+    def _left_words(self, job: Job) -> str:
+        left = self._estimate.at(self._now_s()) if self._estimate and job["finished_at"] is None else None
         return f", {left} left" if left and left.most_s > 0 else ""
 
     def _render(self) -> RenderableType:

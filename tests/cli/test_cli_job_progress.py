@@ -84,6 +84,13 @@ def test_off_a_terminal_the_time_left_is_told_once_it_is_known() -> None:
     assert lines[1] == "Running: 1 of 10 frames"
 
 
+def test_off_a_terminal_no_time_is_left_for_a_job_that_has_failed() -> None:
+    failed = {"status": "failed", "frames_done": 5, "finished_at": "2026-01-01T00:00:00.000Z"}
+    lines = plain_lines(*({"frames_done": done} for done in range(6)), failed)
+    assert "left" in lines[-2]
+    assert lines[-1] == "Failed: 5 of 10 frames"
+
+
 @pytest.mark.parametrize("status", ["under-construction", "queued", "paused"])
 def test_off_a_terminal_a_job_that_stands_still_tells_why(status: str) -> None:
     lines = plain_lines({"status": status, "activity": "Waiting for a Manager"}, {"activity": "never told"})
