@@ -1,12 +1,13 @@
 """Steering jobs over HTTP, with a Manager that fetches the orders and answers them."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from server_world import UNFOUND, World
+from server_world import DEADLINE_S, UNFOUND, World
 from site_manager import SiteManager, linked
 
-from flamenco_core.identifiers import task_id
+from flamenco_core.identifiers import new_id, task_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,6 +57,20 @@ async def test_what_a_manager_does_not_do_is_told_with_its_reason(world: World) 
     job = await world.admin.get(f"jobs/{job_id}")
     assert (job["status"], job["requested"]) == ("active", {})
     assert job["refused"] == "It has ended already, as completed."
+
+
+@pytest.mark.parametrize("asked_of", ["job", "task", "worker"])
+async def test_a_manager_that_waits_for_orders_hears_of_it_at_once(world: World, asked_of: str) -> None:
+    manager, job_id = await a_job_of(world)
+    worker_id = new_id()
+    await manager.report(workers=[manager.worker(worker_id)])
+    path = {"job": f"jobs/{job_id}/pause", "task": f"tasks/{task_id(job_id, 0)}/pause"}.get(asked_of)
+    world.time.passed_s += 5
+    waiting = asyncio.create_task(manager.next_orders(wait=60))
+    await world.until("managers", lambda found: found["managers"][0]["last_seen"].endswith(":05.000Z"))
+    await world.admin.post(path or f"workers/{worker_id}/forget")
+    async with asyncio.timeout(DEADLINE_S):
+        assert len(await waiting) == 1
 
 
 async def test_asking_is_seen_by_those_who_watch(world: World) -> None:
