@@ -33,10 +33,9 @@ class ArrivalStore:
         self._slices: OrderedDict[tuple[int, int], list[bytes]] = OrderedDict()
 
     async def new_job_key(self) -> int:
-        """Return the number of the next job in this store."""
-        return await self._journal.read(
-            lambda connection: int(connection.execute("SELECT coalesce(max(key), 0) + 1 FROM jobs").get)
-        )
+        """Return the number of the next job in this store: above those of all that it has and had."""
+        query = "SELECT max(erased_job_key, (SELECT coalesce(max(key), 0) FROM jobs)) + 1 FROM link"
+        return await self._journal.read(lambda connection: int(connection.execute(query).get))
 
     async def job_status(self, job_id: str) -> str | None:
         """Return the stored status of a job, or None if it never came here."""

@@ -22,6 +22,7 @@ class ErasingStore:
 
         def work(connection: apsw.Connection) -> None:
             connection.execute("DELETE FROM jobs WHERE key = ?", (job_key,))
+            connection.execute("UPDATE link SET erased_job_key = max(erased_job_key, ?)", (job_key,))
             connection.execute("INSERT OR IGNORE INTO erasing VALUES (?, ?)", (job_key, rows.id_bytes(job_id)))
 
         return work

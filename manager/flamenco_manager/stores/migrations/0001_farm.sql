@@ -9,6 +9,7 @@ CREATE TABLE link (
     last_order INTEGER NOT NULL DEFAULT 0,
     last_order_digest TEXT NOT NULL,
     next_report INTEGER NOT NULL DEFAULT 1,
+    erased_job_key INTEGER NOT NULL DEFAULT 0,   -- the highest key of an erased job: keys are not used twice
     last_report_digest TEXT NOT NULL,
     farm_settings TEXT NOT NULL DEFAULT '{}'     -- JSON: what the Server said last
 );
