@@ -231,6 +231,11 @@ class Farm:
         if self.scheduler.is_balanced:
             self.scheduler.reorder(job)
 
+    @property
+    def has_changed(self) -> bool:
+        """There is something to store."""
+        return bool(self._changes)
+
     def take_changes(self) -> Changes:
         """Return what changed since the last call, numbered; what changed carries the number as its ``rev``."""
         changes, self._changes = self._changes, Changes()

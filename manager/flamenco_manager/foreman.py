@@ -157,7 +157,8 @@ class Foreman:
         if commit.cancelled() or commit.exception() is not None:
             return  # whoever waits for it is told; the service stops
         for job in changes.jobs.values():
-            if job.status.is_ended and self.farm.jobs.get(job.id) is job:
+            is_newest = job.rev == changes.number  # else it may have ended in a commit that is still on its way
+            if is_newest and job.status.is_ended and self.farm.jobs.get(job.id) is job:
                 self.farm.forget(job)
                 log.info("job ended", job=job.id, status=str(job.status), activity=job.activity)
         self.on_change(changes)
@@ -187,6 +188,8 @@ class Foreman:
             return False
         answer = attempts.ask(self.farm, self.farm.worker(worker_id), self.now(), parked.most)
         if answer is None:
+            if self.farm.has_changed:  # by looking: a task was lost once too often, and nobody gets it
+                self._commit()
             return False
         del self._parked[worker_id]
         parked.answer.set_result((answer, self._commit()))
