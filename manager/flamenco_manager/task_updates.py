@@ -7,17 +7,18 @@ import asyncio
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 import structlog
 
 from flamenco_core.errors import Conflict, NotFound
-from flamenco_core.wire.worker_api import BatchedUpdate, BatchResult, SavedFrame, TaskUpdate
+from flamenco_core.wire.worker_api import BatchedUpdate, BatchResult, TaskUpdate
 from flamenco_manager import attempts
 from flamenco_manager.attempts import BadTaskStatus, Verdict
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Task, Worker
-from flamenco_manager.stores.farm_store import Also, PastAttempt
+from flamenco_manager.stores.farm_store import Also, LateWord, PastAttempt
 from flamenco_manager.task_logs import TaskLogs
 
 log = structlog.get_logger()
@@ -51,8 +52,8 @@ class Store(Protocol):
     async def known_tasks(self, task_ids: Sequence[str]) -> set[str]:
         """Return those of these tasks that there are, also in jobs that have ended."""
 
-    def late_frames(self, late: Sequence[tuple[PastAttempt, Sequence[SavedFrame]]]) -> Also:
-        """Make the part of a transaction that stores frames of jobs that have left memory."""
+    def late_words(self, late: Sequence[LateWord]) -> Also:
+        """Make the part of a transaction that stores what is said of jobs that have left memory."""
 
 
 class Uploader(Protocol):
@@ -152,9 +153,9 @@ class TaskUpdates:
                 word.result, word.why = BatchResult.STALE, "The task was not given to this Worker."
             else:
                 word.result, word.why = BatchResult.UNKNOWN, f"There is no task {word.task_id}."
-        await self._keep_late(found)
+        await self._keep_late(worker, found)
 
-    async def _keep_late(self, found: Sequence[tuple[_Word, PastAttempt]]) -> None:
+    async def _keep_late(self, worker: Worker, found: Sequence[tuple[_Word, PastAttempt]]) -> None:
         logs = [
             (word, past)
             for word, past in found
@@ -170,8 +171,14 @@ class TaskUpdates:
         for word, past in found:
             if word.task is not None:
                 attempts.record_frames(self._foreman.farm, word.task, past.attempt, word.said.frames)
-        gone = [(past, word.said.frames) for word, past in found if word.task is None and word.said.frames]
-        await self._foreman.settle(self._store.late_frames(gone) if gone else None)
+        until = self._foreman.now().wall + timedelta(seconds=self._foreman.farm.policy.flamenco3_mark_s)
+        gone = [
+            LateWord(past, word.said.frames, {worker.id: until} if word.said.attempt is None else {})
+            for word, past in found
+            if word.task is None
+        ]
+        gone = [late for late in gone if late.frames or late.marks]
+        await self._foreman.settle(self._store.late_words(gone) if gone else None)
 
     async def _send_again(self, logs: AbstractSet[tuple[int, int]]) -> None:
         """Let the Server get logs to which something was added after their attempts had ended."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import apsw
 
@@ -21,6 +23,9 @@ Also = Callable[[apsw.Connection], None]
 LONGEST_WAIT_S = 120.0
 """No retry or mark is further away than this after a restart, whatever the clock did in between."""
 
+_LATE = "SELECT fresh_after, marks FROM tasks WHERE key = ?"
+_SAVE_MARKS = "UPDATE tasks SET marks = ? WHERE key = ?"
+
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
@@ -33,6 +38,15 @@ class PastAttempt:
     task_status: str
     is_newest: bool
     """No later attempt was handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateWord:
+    """What a Worker says of an attempt whose job has left memory. ``marks``: the Worker, and until when (wall time)."""
+
+    past: PastAttempt
+    frames: Sequence[SavedFrame]
+    marks: Mapping[str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +131,20 @@ class FarmStore:
         )
 
     @staticmethod
-    def late_frames(late: Sequence[tuple[PastAttempt, Sequence[SavedFrame]]]) -> Also:
-        """Make the part of a transaction that stores frames of which attempts tell after their jobs left memory."""
+    def late_words(late: Sequence[LateWord]) -> Also:
+        """Make the part of a transaction that stores what Workers say of attempts whose jobs have left memory."""
 
         def work(connection: apsw.Connection) -> None:
             rev = connection.execute("SELECT changes FROM link").get
-            for past, frames in late:
-                fresh_after = connection.execute("SELECT fresh_after FROM tasks WHERE key = ?", (past.task_key,)).get
-                if past.attempt > fresh_after:  # else a person has queued the task since: all of it is rendered again
-                    connection.executemany(
-                        SAVE_FRAME, [rows.frame_row(past.task_key, past.attempt, frame, rev) for frame in frames]
-                    )
+            for word in late:
+                key, attempt = word.past.task_key, word.past.attempt
+                found: list[Any] = connection.execute(_LATE, (key,)).fetchall()
+                for fresh_after, marks in found:  # none, if it was just erased
+                    frames = [rows.frame_row(key, attempt, frame, rev) for frame in word.frames]
+                    if attempt > fresh_after:  # else a person has queued the task since: all is rendered again
+                        connection.executemany(SAVE_FRAME, frames)
+                    if word.marks:
+                        connection.execute(_SAVE_MARKS, (rows.more_marks(marks, word.marks), key))
 
         return work
 
