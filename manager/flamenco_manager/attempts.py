@@ -279,10 +279,10 @@ def _judge_late(farm: Farm, worker: Worker, task: Task, said: TaskUpdate, now: M
         return Verdict.STALE
     if said.attempt is None:
         return Verdict.REPEATED if said.task_status is task.status else Verdict.STALE
-    if said.attempt == task.attempt and said.seq is not None and said.seq <= task.seq:
-        record_frames(farm, task, task.attempt, said.frames)
-        return Verdict.REPEATED
-    return Verdict.STALE
+    if said.attempt != task.attempt:
+        return Verdict.STALE
+    record_frames(farm, task, task.attempt, said.frames)
+    return Verdict.REPEATED if said.seq is not None and said.seq <= task.seq else Verdict.STALE
 
 
 def _judge_before_begin(task: Task, said: TaskUpdate, now: Moment) -> Verdict:

@@ -35,14 +35,19 @@ def announce(farm: Farm, job: Job) -> None:
 def describe(job: Job, definition: JobDefinition) -> None:
     """Take over what the Server says of a job; what people asked of it since wins."""
     job.type, job.created, job.project = definition.type, definition.created, definition.project
-    job.priority = job.asked.get("priority", definition.priority)
-    job.needs = definition.needs
-    if "tag" in job.asked:
-        job.needs = replace(job.needs, tag=job.asked["tag"])
+    job.priority, job.needs = definition.priority, definition.needs
+    heed(job)
     job.start_after, job.max_workers = definition.start_after, definition.max_workers
     job.needs_jobs = [NeededJob(needed.job, needed.ended) for needed in definition.needs_jobs]
     job.task_runtime_limit_s = definition.task_runtime_limit_s
     job.task_silence_limit_s = definition.task_silence_limit_s
+
+
+def heed(job: Job) -> None:
+    """Let what people asked of a job win over its definition, also before that has come."""
+    job.priority = job.asked.get("priority", job.priority)
+    if "tag" in job.asked:
+        job.needs = replace(job.needs, tag=job.asked["tag"])
 
 
 def define(farm: Farm, job: Job, definition: JobDefinition) -> None:

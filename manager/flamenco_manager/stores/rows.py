@@ -5,7 +5,7 @@ Rows are made in the event loop, so that the writer thread never sees an object 
 
 import uuid
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from flamenco_core.wire.definitions import JobDefinitionSchema, Needs, TaskDefin
 from flamenco_core.wire.reports import FailedAttempt, SleepSchedule, SleepScheduleSchema, WorkerState
 from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema, SavedFrame
 from flamenco_manager.farm import Farm
-from flamenco_manager.job_rules import describe
+from flamenco_manager.job_rules import describe, heed
 from flamenco_manager.model import Job, Moment, Task, Worker
 
 Row = tuple[Any, ...]
@@ -87,7 +87,8 @@ def new_task_row(job_key: int, task: TaskDefinition) -> Row:
 
 def task_row(task: Task, now: Moment) -> Row:
     """Make what changes of a task, with its key last."""
-    marks = {worker: _wall(until_s, now) for worker, until_s in (task.marks or {}).items() if until_s > now.monotonic_s}
+    # Those that are over too: a word of their Workers makes them begin anew.
+    marks = {worker: _wall(until_s, now) for worker, until_s in (task.marks or {}).items()}
     failed_by = [(entry.worker, entry.reason) for entry in task.failed_by]
     return (
         str(task.status),
@@ -158,6 +159,12 @@ def task_of(row: Row, job: Job, farm: Farm, now: Moment) -> Task:
     )
 
 
+def more_marks(stored: bytes | None, marks: Mapping[str, datetime]) -> bytes:
+    """Add marks, with the wall time until which they hold, to those of a task's row."""
+    present = orjson.loads(stored) if stored else {}
+    return orjson.dumps({**present, **{worker: until.timestamp() for worker, until in marks.items()}})
+
+
 def failures_of(stored: bytes | None) -> list[FailedAttempt]:
     """Read a stored failure list."""
     return [FailedAttempt(worker, reason) for worker, reason in orjson.loads(stored)] if stored else []
@@ -199,6 +206,7 @@ def job_of(row: Row) -> Job:
     job.asked, job.typical_s = facts.get("asked", {}), facts.get("typical_s", {})
     job.blocked = {(worker, task_type) for worker, task_type in facts.get("blocked", ())}
     job.is_pause_wanted, job.is_whole = facts.get("is_pause_wanted", False), facts.get("is_whole", False)
+    heed(job)
     if row[2] is not None:
         describe(job, _DEFINITION.load(orjson.loads(row[2])))
     job.started_at, job.finished_at, job.rev = moment_of(row[8]), moment_of(row[9]), row[10]
