@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from flamenco_core.errors import BadInput, NotFound
 from flamenco_core.identifiers import is_uuid
-from flamenco_core.statuses import WorkerStatus
+from flamenco_core.statuses import JobStatus, WorkerStatus
 from flamenco_core.wire.manager_api import Order
 from flamenco_manager import asked_of_jobs, asked_of_workers, failures, job_rules
 from flamenco_manager.asked_of_jobs import JobDeleted, NotReadyYet
@@ -106,7 +106,7 @@ class OrderActs:
         self._recalled: list[Job] = []
         self._acts: Mapping[str, Act] = {
             "job.submit": self._submit,
-            "job.cancel": self._on_job(job_rules.cancel),
+            "job.cancel": self._cancel,
             "job.pause": self._on_job(asked_of_jobs.pause),
             "job.resume": self._on_job(asked_of_jobs.resume),
             "job.requeue": self._requeue,
@@ -208,6 +208,13 @@ class OrderActs:
         job = Job(id=job_id, key=await self._book.new_job_key())
         job_rules.announce(self._farm, job)
         return Outcome(None, job=job_id)
+
+    async def _cancel(self, order: Order) -> Outcome:
+        job = await self._living_job(order)
+        if job.status is JobStatus.CANCELED:  # its definition may have said so already, when it came
+            return Outcome("done", "It is canceled already.")
+        job_rules.cancel(self._farm, job, self._foreman.now())
+        return DONE
 
     async def _requeue(self, order: Order) -> Outcome:
         job = await self._living_job(order)

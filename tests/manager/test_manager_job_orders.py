@@ -117,3 +117,11 @@ async def test_the_manager_says_why_a_task_does_not_run(server: FakeServer, tmp_
         await server.asked("job.cancel", job=job)
         ended = (await server.asked("task.why", task=first))["answer"]["reasons"]
         assert [reason["code"] for reason in ended] == ["ended"]
+
+
+async def test_a_cancel_of_what_its_definition_cancelled_already_is_done(server: FakeServer, tmp_path: Path) -> None:
+    async with manager_world(tmp_path, server):
+        job = await server.submit([a_task()], cancel_requested=True)
+        await server.until_job(job, "canceled")
+        result = await server.asked("job.cancel", job=job)
+        assert (result["result"], result["why"]) == ("done", "It is canceled already.")
