@@ -1,4 +1,8 @@
-"""What is told of one attempt of a task: gathered here, sent as numbered updates (``worker-api.md`` 9.2, 15.2)."""
+"""What is told of one attempt of a task: gathered here, sent as numbered updates (``worker-api.md`` 9.2, 15.2).
+
+Each update says all that is known by then: activity and steps stand in every one. So the newest that has arrived is
+enough, in whatever order they come.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -35,7 +39,7 @@ class TaskReporter:
         self._log_is_cut = False
         self._activity: str | None = None
         self._steps = 0
-        self._steps_told = 0
+        self._told: tuple[str | None, int] = (None, 0)
         self._frames: list[SavedFrame] = []
         self._has_some = asyncio.Event()
         self._is_urgent = asyncio.Event()
@@ -109,7 +113,8 @@ class TaskReporter:
     def _next_update(self, status: TaskStatus | None, result: Mapping[str, Any] | None) -> TaskUpdate | None:
         self._has_some.clear()
         self._is_urgent.clear()
-        if status is None and not (self._log or self._frames or self._activity or self._steps != self._steps_told):
+        state = (self._activity, self._steps)
+        if status is None and not (self._log or self._frames or state != self._told):
             return None
         text = b"".join(self._log).decode("utf-8")
         self._seq += 1
@@ -117,7 +122,7 @@ class TaskReporter:
             task_status=status,
             activity=self._activity,
             log=text or None,
-            steps_completed=self._steps if self._steps != self._steps_told else None,
+            steps_completed=self._steps,
             attempt=self._attempt,
             seq=self._seq,
             log_at=self._log_sent_bytes if text else None,
@@ -125,6 +130,6 @@ class TaskReporter:
             result=result,
         )
         self._log_sent_bytes += self._log_bytes
-        self._log, self._log_bytes, self._activity, self._frames = [], 0, None, []
-        self._steps_told = self._steps
+        self._log, self._log_bytes, self._frames = [], 0, []
+        self._told = state
         return update
