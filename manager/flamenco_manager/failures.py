@@ -85,9 +85,7 @@ def _is_the_one_at_fault(farm: Farm, worker: Worker, task: Task) -> bool:
     if len(failed) < farm.policy.block_after:
         return False
     return any(
-        other is not worker
-        and not is_blocked(other, job, task.type)
-        and job.failures.get((other.id, task.type), set()).isdisjoint(failed)
+        not is_blocked(other, job, task.type) and job.failures.get((other.id, task.type), set()).isdisjoint(failed)
         for other in farm.awake_workers(task.kind)
     )
 
