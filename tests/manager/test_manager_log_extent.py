@@ -72,7 +72,9 @@ def test_it_reads_the_same_in_pieces_of_any_size(came: list[tuple[int, int]], si
     disk, _ = places(came)
     shown, read = disk.shown(), b""
     while len(read) < len(shown):
-        read += disk.shown(len(read), len(read) + sizes[len(read) % len(sizes)])
+        piece = disk.shown(len(read), len(read) + sizes[len(read) % len(sizes)])
+        assert piece
+        read += piece
     assert read == shown
 
 
