@@ -1,9 +1,10 @@
 """Tags and settings of the farm over HTTP: checked, kept, and told to every Manager."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from server_world import World
+from server_world import DEADLINE_S, World
 from site_manager import added, linked
 
 from flamenco_core.identifiers import new_id
@@ -85,6 +86,18 @@ async def test_bad_settings_are_refused_by_name_and_change_nothing(
     assert list(reply.json()["errors"]) == [field]
     assert await world.admin.get("settings/farm") == DEFAULTS
     assert await manager.orders() == []
+
+
+@pytest.mark.parametrize("what", ["tag", "settings"])
+async def test_a_manager_that_waits_for_orders_hears_of_a_change_at_once(world: World, what: str) -> None:
+    manager = await linked(world)
+    world.time.passed_s += 5
+    waiting = asyncio.create_task(manager.next_orders(wait=60))
+    await world.until("managers", lambda found: found["managers"][0]["last_seen"].endswith(":05.000Z"))
+    path, document = ("tags/gpu", {}) if what == "tag" else ("settings/farm", {"policy": "balanced"})
+    assert (await world.admin.call("PUT", path, json=document)).status == 200
+    async with asyncio.timeout(DEADLINE_S):
+        assert len(await waiting) == 1
 
 
 async def test_tags_are_made_described_anew_listed_and_deleted(world: World) -> None:

@@ -239,8 +239,8 @@ async def test_a_job_or_worker_that_does_not_exist_is_gone_and_anything_else_no_
     job_id = await compiled(stage.store)
     async with stage.watching(job_id) as next_events:
         gone = new_id()
+        stage.bus.publish([Change("order", gone), Change("answer", gone), Change("frame", "1", job_id)])
         stage.bus.publish([Change("job", gone), Change("task", gone, job_id), Change("worker", gone)])
-        stage.bus.publish([Change("frame", "1", job_id), Change("order", gone), Change("answer", gone)])
         stage.bus.publish([Change("job", job_id)])
         events = set[tuple[str, str | None, str]]()
         while len(events) < 3:
