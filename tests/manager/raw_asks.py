@@ -1,0 +1,49 @@
+"""An ask for a task on a socket of its own, which can be closed in the middle."""
+
+import asyncio
+import socket
+import struct
+from urllib.parse import urlsplit
+
+from manager_world import HttpWorker, World
+
+
+class RawAsk:
+    """``POST task`` with ``Prefer: wait=60``; made by ``parked``."""
+
+    def __init__(self, worker: HttpWorker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._worker = worker
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def parked(cls, worker: HttpWorker, wait_s: int = 60) -> "RawAsk":
+        """Send the request, and do not wait for an answer."""
+        parts = urlsplit(worker.world.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        head = {**worker.headers, "Host": "m", "Content-Length": "0", "Prefer": f"wait={wait_s}"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        writer.write(f"POST /api/v3/worker/task HTTP/1.1\r\n{lines}\r\n".encode())
+        await writer.drain()
+        return cls(worker, reader, writer)
+
+    async def until_parked(self, world: World) -> None:
+        """Wait until the Manager holds the answer back."""
+        async with asyncio.timeout(20):
+            while self._worker.id not in world.foreman.present:  # noqa: ASYNC110 (nobody tells us)
+                await asyncio.sleep(0.001)
+
+    async def answer(self) -> bytes:
+        """Return the head of the answer."""
+        return await self._reader.readuntil(b"\r\n\r\n")
+
+    async def close(self) -> None:
+        """Close the connection as a program does that ends."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+    async def reset(self) -> None:
+        """Reset the connection as a machine does that was switched off and on again."""
+        handle: socket.socket = self._writer.get_extra_info("socket")
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
