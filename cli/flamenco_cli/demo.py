@@ -18,12 +18,15 @@ from flamenco_cli.submission import Wish, submit
 from flamenco_cli.supervisor import log_tail
 from flamenco_cli.waiting import check_completed, wait_for
 from flamenco_core.errors import Unavailable
+from flamenco_core.frames import parse_frames
 from flamenco_core.wire.worker_api import Program
 from flamenco_runtime.children import end_child, start_child
 from flamenco_runtime.settings import Address
 
 SLOTS = 2
 FRAMES = "1-24"
+PATTERN = "flower-####"
+"""Frames of an earlier demo are replaced, and nothing else in their folder is touched."""
 FRAMES_PER_SECOND = 12
 FRAMES_PER_TASK = 4
 """So that each slot starts Blender three times, and both are busy until the end."""
@@ -86,7 +89,6 @@ async def demo_made(
     The farm's state is in a folder of its own, which is removed at the end; after a failure it stays, for a look at
     the logs. Raises what the farm, the submission or the job failed of.
     """
-    _make_room(output)
     with _state(watcher) as folder:
         blender, ffmpeg = programs
         plan = Plan(folder, LOOPBACK, LOOPBACK, SLOTS, _environment(environ, folder, blender, ffmpeg))
@@ -94,7 +96,7 @@ async def demo_made(
         async with _beside(build) as scene, farm_up(plan, watcher.note) as farm:
             watcher.note(f"The farm is up: {farm.connection.url}")
             async with open_client(farm.connection) as client:
-                await _unless_broken(farm, _render(client, await scene, output / "frames", watcher))
+                await _unless_broken(farm, _render(client, await scene, output / "frames" / PATTERN, watcher))
             yield await asyncio.to_thread(_collect, farm, output)
 
 
@@ -113,30 +115,21 @@ async def build_scene(blender: str, file: Path) -> Path:
     return file
 
 
-async def _render(client: Client, scene: Path, folder: Path, watcher: Watcher) -> Job:
+async def _render(client: Client, scene: Path, pattern: Path, watcher: Watcher) -> Job:
     settings = [f"chunk_size={FRAMES_PER_TASK}", f"fps={FRAMES_PER_SECOND}"]
-    wish = Wish("simple-blender-render", scene, FRAMES, str(folder), "Flower", settings)
+    wish = Wish("simple-blender-render", scene, FRAMES, str(pattern), "Flower", settings)
     job = await wait_for(client, (await submit(client, wish, watcher))["id"], show_tasks=True)
     check_completed(job)
     return job
 
 
 def _collect(farm: Farm, output: Path) -> Made:
-    frames = sorted((output / "frames").glob("*.png"))
-    videos = list((output / "frames").glob("*.mp4"))
-    if not frames or not videos:
-        raise Unavailable(f"The job is done, and yet {output / 'frames'} has no frames or no video.")
+    """Name what was rendered: the job is completed, so each of these is whole and of this run."""
+    folder = output / "frames"
+    frames = [folder / f"flower-{number:04}.png" for number in parse_frames(FRAMES)]
     sheet = output / "contact-sheet.png"
     write_contact_sheet(frames, sheet, columns=SHEET_COLUMNS, width=SHEET_FRAME_WIDTH)
-    return Made(frames, sheet, videos[0], farm)
-
-
-def _make_room(output: Path) -> None:
-    """Remove what an earlier demo left, so that nothing old is taken for new; nothing else is touched."""
-    (output / "contact-sheet.png").unlink(missing_ok=True)
-    for pattern in ("[0-9]" * 6 + ".png", "flower-*.mp4"):
-        for file in (output / "frames").glob(pattern):
-            file.unlink()
+    return Made(frames, sheet, folder / f"flower-{FRAMES}.mp4", farm)
 
 
 @contextmanager

@@ -73,6 +73,8 @@ def demos() -> Iterator[list[Demo]]:
 def test_it_leaves_frames_a_contact_sheet_and_a_video_and_nothing_else(
     blender: str, tmp_path: Path, demos: list[Demo]
 ) -> None:
+    (tmp_path / "demo" / "frames").mkdir(parents=True)
+    (tmp_path / "demo" / "frames" / "000001.png").write_bytes(b"not of the demo")
     demo = Demo(tmp_path, "--keep", FLAMENCO_BLENDER=blender, FLAMENCO_FFMPEG=used("ffmpeg"))
     demos.append(demo)
     demo.until("Ctrl-C ends it")
@@ -90,7 +92,8 @@ def test_it_leaves_frames_a_contact_sheet_and_a_video_and_nothing_else(
     assert lines[-2] == f"Contact sheet: {made / 'contact-sheet.png'}"
     assert frames_and_rate(Path(lines[-1])) == (24, 12.0)
     frames = sorted(path.name for path in (made / "frames").glob("*.png"))
-    assert frames == [f"{number:06}.png" for number in range(1, 25)]
+    assert frames == ["000001.png", *(f"flower-{number:04}.png" for number in range(1, 25))]
+    assert (made / "frames" / "000001.png").read_bytes() == b"not of the demo"
     sheet = OpenImageIO.ImageBuf(str(made / "contact-sheet.png"))
     assert (sheet.spec().width, sheet.spec().height) == (6 * 246 + 6, 4 * 141 + 6)
     assert re.search(r"Running: \d+ of 24, .+ left", demo.err)

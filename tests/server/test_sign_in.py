@@ -40,6 +40,15 @@ class TestLink:
         assert "flamenco open" in second.json()["detail"]
         assert "Set-Cookie" not in second.headers
 
+    async def test_a_person_whose_link_was_used_sees_a_page_that_says_so(self, world: World) -> None:
+        link, person = await a_link(world), world.with_headers(Accept="text/html,*/*")
+        assert (await person.call("GET", link)).status == 303
+        again = await person.call("GET", link)
+        assert (again.status, again.headers["Location"], "Set-Cookie" in again.headers) == (303, "/?link=used", False)
+        page = await person.call("GET", "/?link=used")
+        assert (page.status, "was used already" in page.body.decode()) == (401, True)
+        assert "was used already" not in (await person.call("GET", "/")).body.decode()
+
     async def test_of_many_that_open_a_link_at_once_one_is_signed_in(self, world: World) -> None:
         link = await a_link(world)
         replies = await asyncio.gather(*(world.nobody.call("GET", link) for _ in range(8)))

@@ -110,6 +110,19 @@ async def test_it_sleeps_and_wakes_as_the_manager_says(either_manager: FakeManag
     assert manager.sign_offs == 1
 
 
+async def test_asked_to_sleep_while_it_sleeps_it_says_so_once_more(
+    either_manager: FakeManager, run_worker: RunWorker
+) -> None:
+    manager = either_manager
+    manager.first_status = "asleep"
+    async with run_worker(manager=manager.url):
+        await manager.until(lambda: manager.statuses == ["asleep"], "it sleeps")
+        await manager.ask_for("asleep")
+        await manager.until(lambda: manager.statuses == ["asleep", "asleep"], "it says that it sleeps")
+        await manager.ask_for("awake")
+        await manager.until(lambda: manager.statuses == ["asleep", "asleep", "awake"], "it wakes up")
+
+
 @pytest.mark.parametrize("status", ["error", "starting", "testing"])
 async def test_a_status_that_no_worker_can_have_makes_it_sleep(
     manager: FakeManager, run_worker: RunWorker, status: str

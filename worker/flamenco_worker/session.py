@@ -103,7 +103,11 @@ class Session:
             answer = await self._link.wanted_status(self._wait_s)
             if answer.status not in (None, WorkerStatus.ASLEEP):
                 return answer.status
-            await self._pause(answer.waited, self._timing.poll_state_s)
+            if answer.status is WorkerStatus.ASLEEP:  # asked to be what we are: say so, or we are asked for ever
+                await self._tell(WorkerStatus.ASLEEP)
+                await self._pause(False, self._timing.poll_state_s)
+            else:
+                await self._pause(answer.waited, self._timing.poll_state_s)
 
     async def _tell(self, status: WorkerStatus) -> None:
         await self._link.tell_status(status)

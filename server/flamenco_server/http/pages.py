@@ -88,7 +88,12 @@ class Pages:
         async def handle(request: web.Request) -> web.Response:
             name = await self.visitor(request)
             if name is None:
-                return self._page(request, "sign_in.html", {"visitor": None, "origin": str(request.url.origin())}, 401)
+                asked: dict[str, Any] = {
+                    "visitor": None,
+                    "origin": str(request.url.origin()),
+                    "link_used": request.query.get("link") == "used",
+                }
+                return self._page(request, "sign_in.html", asked, 401)
             try:
                 template, shown = await view(request)
             except FlamencoError as error:

@@ -5,7 +5,14 @@ from aiohttp import web
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.clock import Clock
 from flamenco_runtime.json_body import json_reply
-from flamenco_server.accounts import SESSION_LIFE, AccountStore, make_sign_in_link, sign_in, sign_out
+from flamenco_server.accounts import (
+    SESSION_LIFE,
+    AccountStore,
+    UnknownLink,
+    make_sign_in_link,
+    sign_in,
+    sign_out,
+)
 from flamenco_server.http.access import SESSION_COOKIE, signed_in
 
 
@@ -22,7 +29,12 @@ def sign_in_routes(accounts: AccountStore, clock: Clock) -> list[web.RouteDef]:
         return json_reply({"url": str(url), "expires_at": rfc3339(expires_at)}, status=201)
 
     async def use_link(request: web.Request) -> web.Response:
-        session = await sign_in(accounts, request.match_info["code"], now=clock())
+        try:
+            session = await sign_in(accounts, request.match_info["code"], now=clock())
+        except UnknownLink:
+            if "text/html" not in request.headers.get("Accept", ""):
+                raise
+            return web.Response(status=303, headers={"Location": "/?link=used"})  # a person sees a page, no document
         response = web.Response(status=303, headers={"Location": "/", "Referrer-Policy": "no-referrer"})
         response.set_cookie(
             SESSION_COOKIE, session, max_age=int(SESSION_LIFE.total_seconds()), httponly=True, samesite="Lax"
