@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TOX := $(BIN)/tox run --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check lint format types addon bench lock clean
+.PHONY: help setup demo run test check lint format types addon bench chaos lock clean
 
 help:  ## list what can be made
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ addon: setup  ## build dist/flamenco_addon-VERSION.zip for Blender
 
 bench: setup  ## print the benchmarks' figures
 	@$(BIN)/python -m benchmarks
+
+chaos: setup  ## try 10,000 random histories of a farm against its model (HISTORIES=, STEPS=, SEED=)
+	@$(BIN)/python tools/chaos.py $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
 
 lock: setup  ## pick the newest versions that pyproject.toml allows and lock them with hashes
 	@$(BIN)/python tools/lock_requirements.py

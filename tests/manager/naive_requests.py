@@ -79,7 +79,7 @@ def _delete(farm: NaiveFarm, job: NaiveJob) -> None:
 
 def _cancel(farm: NaiveFarm, job: NaiveJob, _: Details) -> str:
     if job.status in ENDED:
-        return DROPPED
+        return DONE if job.status == "canceled" else DROPPED
     job.cancelled = True
     if job.status == "under-construction":
         job.status = "canceled"
