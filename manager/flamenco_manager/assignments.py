@@ -34,14 +34,14 @@ class Assignments:
         self._policy = policy
 
     async def describe(self, handed: HandOut, worker: Worker) -> AssignedTask:
-        """Describe a task that was handed out."""
+        """Describe a task that was handed out, or will be the Worker's next but one (then it is still queued)."""
         task = handed.task
         commands = await self._commands.commands_of(task)
         return AssignedTask(
             uuid=task.id,
             job=task.job.id,
             name=task.name,
-            status=TaskStatus.ACTIVE,
+            status=TaskStatus.QUEUED if task.is_reserved else TaskStatus.ACTIVE,
             priority=task.priority,
             job_priority=task.job.priority,
             job_type=task.job.type,

@@ -121,13 +121,13 @@ class Foreman:
         """Answer whether a Worker may go on with a task; a yes is held back up to ``wait_s``, a no comes at once."""
         deadline = self._monotonic() + wait_s
         while True:
-            task = self.farm.tasks.get(task_id)
-            answer = attempts.may_run(self.farm, worker, task, attempt, self.now())
-            await self.settle()
-            left_s = deadline - self._monotonic()
-            if not answer.yes or left_s <= 0:
-                return MayKeepRunning(answer.yes, answer.reason, answer.status_wanted)
-            async with self.listening(worker) as bell:
+            async with self.listening(worker) as bell:  # before we look: what happens meanwhile is not missed
+                task = self.farm.tasks.get(task_id)
+                answer = attempts.may_run(self.farm, worker, task, attempt, self.now())
+                await self.settle()
+                left_s = deadline - self._monotonic()
+                if not answer.yes or left_s <= 0:
+                    return MayKeepRunning(answer.yes, answer.reason, answer.status_wanted)
                 await asyncio.wait({bell}, timeout=left_s)
 
     async def tick(self) -> None:

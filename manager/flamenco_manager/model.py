@@ -271,6 +271,11 @@ class Worker:
     rev: int = 0
 
     @property
+    def is_free(self) -> bool:
+        """It holds no task, and has none ahead of time."""
+        return self.task is None and not self.reserved
+
+    @property
     def knows_attempts(self) -> bool:
         """It is one of ours, or speaks our extensions; else it is a Flamenco 3 Worker."""
         return "attempt" in self.features

@@ -104,6 +104,19 @@ class TaskUpdates:
         await self._judge(worker, words)
         return [word.result for word in words]
 
+    async def release(self, worker: Worker, task_id: str, attempt: int) -> None:
+        """Take back a task that a Worker had ahead of time and does not want. Raises NoSuchTask, AttemptOver."""
+        farm = self._foreman.farm
+        task = farm.tasks.get(task_id)
+        if task is not None and task.worker is worker:
+            is_taken = attempts.give_back_ahead(farm, task, attempt, self._foreman.now())
+            await self._foreman.settle()
+            if is_taken:
+                return
+        elif task is None and not await self._store.known_tasks([task_id]):
+            raise NoSuchTask(f"There is no task {task_id}.")
+        raise AttemptOver("The Worker does not have this task ahead of time, or not any more.")
+
     def _word(self, worker: Worker, task_id: str, said: TaskUpdate) -> _Word:
         task = self._foreman.farm.tasks.get(task_id)
         if task is None or task.worker is not worker or said.attempt not in (None, task.attempt):

@@ -123,9 +123,9 @@ class HttpWorker:
     async def say_status(self, status: str) -> Reply:
         return await self.call("POST", "state-changed", json={"status": status})
 
-    async def ask(self, wait_s: int = 0) -> Reply:
+    async def ask(self, wait_s: int = 0, most: int | None = None) -> Reply:
         headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}
-        return await self.call("POST", "task", headers=headers)
+        return await self.call("POST", "task" if most is None else f"task?max={most}", headers=headers)
 
     async def task(self, deadline_s: float = 20.0) -> dict[str, Any]:
         """Ask until there is a task."""
@@ -139,8 +139,12 @@ class HttpWorker:
         body = {"attempt": task["attempt"], **said} if self.ours else said
         return await self.call("POST", f"task/{task['uuid']}", json=body)
 
-    async def batch(self, *updates: dict[str, Any]) -> Reply:
-        return await self.call("POST", "updates", json={"updates": updates})
+    async def batch(self, *updates: dict[str, Any], most: int | None = None) -> Reply:
+        path = "updates" if most is None else f"updates?max={most}"
+        return await self.call("POST", path, json={"updates": updates})
+
+    async def release(self, task: dict[str, Any]) -> Reply:
+        return await self.call("POST", f"task/{task['uuid']}/release?attempt={task['attempt']}")
 
     async def may_i_run(self, task: dict[str, Any], wait_s: int = 0, attempt: int | None = None) -> Reply:
         headers = {"Prefer": f"wait={wait_s}"} if wait_s else {}

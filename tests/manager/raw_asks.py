@@ -17,13 +17,13 @@ class RawAsk:
         self._writer = writer
 
     @classmethod
-    async def parked(cls, worker: HttpWorker, wait_s: int = 60) -> "RawAsk":
+    async def parked(cls, worker: HttpWorker, wait_s: int = 60, most: int = 1) -> "RawAsk":
         """Send the request, and do not wait for an answer."""
         parts = urlsplit(worker.world.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         head = {**worker.headers, "Host": "m", "Content-Length": "0", "Prefer": f"wait={wait_s}"}
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-        writer.write(f"POST /api/v3/worker/task HTTP/1.1\r\n{lines}\r\n".encode())
+        writer.write(f"POST /api/v3/worker/task?max={most} HTTP/1.1\r\n{lines}\r\n".encode())
         await writer.drain()
         return cls(worker, reader, writer)
 

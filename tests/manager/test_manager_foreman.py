@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from farm_builder import Site
 
 from flamenco_core.errors import Unavailable
 from flamenco_manager.farm import Changes, Farm
@@ -61,6 +62,24 @@ async def test_a_failed_commit_fails_whoever_waits_for_it() -> None:
     for one in both:
         with pytest.raises(Unavailable):
             await one
+
+
+async def test_a_no_that_comes_while_a_yes_is_stored_does_not_wait_for_the_end_of_the_poll() -> None:
+    store, site = SlowStore(), Site()
+    foreman = Foreman(site.farm, store, lambda: NOON, lambda: 1000.0)
+    job, worker = site.job(), site.worker()
+    task = site.takes(worker)
+    handed_out = asyncio.create_task(foreman.settle())
+    asked = asyncio.create_task(foreman.may_run(worker, task.id, task.attempt, wait_s=3600))
+    await until_idle()  # it was found that it may go on, and that waits for the disk
+    site.cancel(job)
+    canceled = asyncio.create_task(foreman.settle())
+    await until_idle()
+    for commit in store.commits:
+        commit.set_result(None)
+    async with asyncio.timeout(20):
+        assert (await asked).may_keep_running is False
+    await asyncio.gather(handed_out, canceled)
 
 
 async def test_nothing_to_store_and_nothing_under_way_is_settled_at_once() -> None:

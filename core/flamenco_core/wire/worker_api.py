@@ -23,6 +23,9 @@ MOST_BATCHED = 1_000
 MOST_BATCH_BYTES = 8 * 1024 * 1024
 """How large the JSON of one batch is at most (15.5)."""
 
+MOST_TASKS_AT_ONCE = 16
+"""How many tasks one answer hands out at most (15.6)."""
+
 SHORT_TEXT = validate.Length(max=1024)
 
 WORKERS_WORDS = (TaskStatus.ACTIVE, TaskStatus.COMPLETED, TaskStatus.FAILED)
@@ -277,6 +280,18 @@ class AssignedTaskSchema(WireSchema):
 
 
 @dataclass(frozen=True, slots=True)
+class AssignedTasks:
+    """Several tasks at once: the first is to be run now, the others after it (15.6)."""
+
+    tasks: Sequence[AssignedTask]
+
+
+class AssignedTasksSchema(WireSchema):
+    record = AssignedTasks
+    tasks = fields.List(fields.Nested(AssignedTaskSchema), required=True, validate=validate.Length(min=1))
+
+
+@dataclass(frozen=True, slots=True)
 class TaskUpdate:
     """What a Worker says of a task; an absent field leaves the stored value alone (section 4, 15.2).
 
@@ -360,14 +375,16 @@ class BatchItemResultSchema(WireSchema):
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """The answer to a batch."""
+    """The answer to a batch; ``next`` are tasks to go on with, where the batch ended the last one (15.6)."""
 
     results: Sequence[BatchItemResult]
+    next: Sequence[AssignedTask] | None = None
 
 
 class BatchAnswerSchema(WireSchema):
     record = BatchAnswer
     results = fields.List(fields.Nested(BatchItemResultSchema), required=True)
+    next = fields.List(fields.Nested(AssignedTaskSchema), allow_none=True)
 
 
 @dataclass(frozen=True, slots=True)

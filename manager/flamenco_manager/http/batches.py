@@ -58,3 +58,11 @@ def batch_answer(updates: Sequence[BatchedUpdate], results: Sequence[BatchResult
             for item, result in zip(updates, results, strict=True)
         ]
     }
+
+
+def ends_something(updates: Sequence[BatchedUpdate], results: Sequence[BatchResult]) -> bool:
+    """Tell whether a task has just ended by a batch."""
+    return any(
+        result is BatchResult.APPLIED and item.task_status is not None and item.task_status.is_ended
+        for item, result in zip(updates, results, strict=True)
+    )

@@ -10,7 +10,6 @@ from flamenco_core.errors import BadInput, Conflict, Unavailable
 from flamenco_core.identifiers import is_uuid
 from flamenco_core.wire.worker_api import (
     FEATURES,
-    AssignedTaskSchema,
     MayKeepRunningSchema,
     RegisteredWorkerSchema,
     TaskUpdateSchema,
@@ -27,7 +26,8 @@ from flamenco_manager import worker_rules
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.attempts import Answer, HandOut, NotAwake, StatusWanted
 from flamenco_manager.foreman import Foreman
-from flamenco_manager.http.batches import batch_answer, read_batch
+from flamenco_manager.http.batches import batch_answer, ends_something, read_batch
+from flamenco_manager.http.hand_outs import described, handed_out, most_of
 from flamenco_manager.http.worker_sign_in import bearer_token, caller_of, sign_in
 from flamenco_manager.model import Worker
 from flamenco_manager.preview_intake import MOST_BYTES, NoTaskOfPreview, PreviewIntake
@@ -47,7 +47,6 @@ _REGISTERED = RegisteredWorkerSchema()
 _SIGN_ON = WorkerSignOnSchema()
 _STATE_CHANGE = WorkerStateChangeSchema()
 _STATE_CHANGED = WorkerStateChangedSchema()
-_ASSIGNED = AssignedTaskSchema()
 _UPDATE = TaskUpdateSchema()
 _MAY_KEEP_RUNNING = MayKeepRunningSchema()
 
@@ -84,6 +83,7 @@ def worker_routes(use: WorkerUseCases) -> list[web.RouteDef]:
         web.post("/api/v3/worker/updates", by_worker(_batch(use))),
         web.post(_TASK, by_worker(_update(use))),
         web.get(f"{_TASK}/may-i-run", by_worker(_may_i_run(use))),
+        web.post(f"{_TASK}/release", by_worker(_release(use))),
         web.post(f"{_TASK}/output-produced", by_worker(_output_produced(use))),
     ]
 
@@ -159,10 +159,10 @@ def _state_changed(use: WorkerUseCases) -> SignedIn:
 
 def _ask(use: WorkerUseCases) -> SignedIn:
     async def ask(request: web.Request, worker: Worker) -> web.StreamResponse:
-        wait_s = _wait_of(request)
-        answer = await use.foreman.ask(worker, wait_s)
+        wait_s, most = _wait_of(request), most_of(request)
+        answer = await use.foreman.ask(worker, wait_s, _at_once(worker, most))
         try:
-            response = _with_wait(await _answer(use, worker, answer), wait_s)
+            response = _with_wait(await _answer(use, worker, answer, most), wait_s)
             return await _sent(request, response)
         except BaseException:
             await use.foreman.take_back(answer)
@@ -171,10 +171,10 @@ def _ask(use: WorkerUseCases) -> SignedIn:
     return ask
 
 
-async def _answer(use: WorkerUseCases, worker: Worker, answer: Answer) -> web.Response:
+async def _answer(use: WorkerUseCases, worker: Worker, answer: Answer, most: int | None) -> web.Response:
     match answer:
         case HandOut():
-            return json_reply(_ASSIGNED.dump(await use.assignments.describe(answer, worker)))
+            return await handed_out(use.assignments, answer, worker, most)
         case StatusWanted(status):
             return json_reply(_STATE_CHANGE.dump(WorkerStateChange(status)), status=423)
         case NotAwake.NOT_AWAKE:
@@ -194,12 +194,34 @@ def _update(use: WorkerUseCases) -> SignedIn:
 
 
 def _batch(use: WorkerUseCases) -> SignedIn:
-    async def batch(request: web.Request, worker: Worker) -> web.Response:
+    async def batch(request: web.Request, worker: Worker) -> web.StreamResponse:
+        most = most_of(request)
         updates = await read_batch(request)
         results = await use.updates.take_all(worker, updates)
-        return json_reply(batch_answer(updates, results))
+        document = batch_answer(updates, results)
+        if most is None or not (ends_something(updates, results) and worker.is_free):
+            return json_reply(document)
+        answer = await use.foreman.ask(worker, 0, _at_once(worker, most))
+        try:
+            if isinstance(answer, HandOut):
+                document["next"] = await described(use.assignments, answer, worker)
+            return await _sent(request, json_reply(document))
+        except BaseException:
+            await use.foreman.take_back(answer)
+            raise
 
     return batch
+
+
+def _release(use: WorkerUseCases) -> SignedIn:
+    async def release(request: web.Request, worker: Worker) -> web.Response:
+        task_id, attempt = _task_id(request), _number(request, "attempt")
+        if attempt is None:
+            raise BadInput("attempt is missing: say which one is given back.", {"attempt": "Missing."})
+        await use.updates.release(worker, task_id, attempt)
+        return web.Response(status=204)
+
+    return release
 
 
 def _may_i_run(use: WorkerUseCases) -> SignedIn:
@@ -231,6 +253,11 @@ async def _sent(request: web.Request, response: web.Response) -> web.StreamRespo
     await response.prepare(request)
     await response.write_eof()
     return response
+
+
+def _at_once(worker: Worker, most: int | None) -> int:
+    """Return how many tasks a Worker may have: more than one only if it says of which attempt it speaks."""
+    return most if most is not None and worker.knows_attempts else 1
 
 
 def _with_wait(response: web.Response, wait_s: float) -> web.Response:
