@@ -97,7 +97,8 @@ def test_only_plain_tasks_of_the_same_job_and_kind_are_handed_out_ahead_in_their
     job = short_job(site, 9, priorities=[50, 50, 50, 90, 50, 50, 50, 50, 50])
     short_job(site, 5)
     broken, silent, worker = site.worker(), site.worker(), site.worker()
-    site.says(broken, site.takes(broken), "failed")  # task 3
+    for _ in range(2):
+        site.says(broken, site.takes(broken), "failed")  # tasks 3 and 0
     lost = site.takes(silent)
     assert lost is job.tasks[3]
     worker_rules.sign_off(site.farm, silent, site.now)
@@ -105,13 +106,13 @@ def test_only_plain_tasks_of_the_same_job_and_kind_are_handed_out_ahead_in_their
     assert suspended is job.tasks[3]
     site.passes(181, worker)
     assert (suspended.is_suspended, silent_again.status) == (True, WorkerStatus.ERROR)
-    job.tasks[0].lost = 1
+    job.tasks[1].lost = 1
     job.tasks[2].kind = site.farm.kind_of(job, "misc", Needs(memory_bytes=1))
     site.farm.scheduler.drop(job)
     site.farm.list_runnable(job.tasks)
     first, ahead = site.takes_ahead(worker)
     assert first is suspended
-    assert [task.index for task in ahead] == [1, 4, 5, 6, 7, 8]
+    assert [task.index for task in ahead] == [4, 5, 6, 7, 8]
 
 
 # -- what becomes of them
@@ -244,6 +245,17 @@ def test_a_hand_out_that_could_not_be_delivered_is_taken_back_with_all_that_came
     attempts.take_back(site.farm, handed, site.now)
     assert (worker.is_idle, set(statuses(job))) == (True, {QUEUED})
     assert [ahead.task.index for ahead in handed.ahead] == [1, 2, 3]
+    site.check()
+
+
+def test_what_came_ahead_is_taken_back_also_if_the_first_task_is_gone_by_then() -> None:
+    site = Site()
+    job, worker = short_job(site), site.worker()
+    handed = site.ask(worker, 3)
+    assert isinstance(handed, HandOut)
+    asked_of_jobs.cancel_task(site.farm, job.tasks[0], site.now)
+    attempts.take_back(site.farm, handed, site.now)
+    assert (worker.is_idle, statuses(job)[:3]) == (True, [CANCELED, QUEUED, QUEUED])
     site.check()
 
 

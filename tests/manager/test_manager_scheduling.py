@@ -153,6 +153,8 @@ def test_a_task_needs_what_its_job_needs_unless_it_says_otherwise() -> None:
     own = site.job(asked={"tag": "gpu"}, needs=Needs(tag=""), priority=90)
     assert (job.tasks[0].kind.tag, job.tasks[0].kind.memory_bytes) == ("gpu", GIB)
     assert own.tasks[0].kind.tag is None
+    both = site.job(asked={"tag": "gpu"}, needs=Needs(memory_bytes=2 * GIB)).tasks[0].kind
+    assert (both.tag, both.memory_bytes) == ("gpu", 2 * GIB)
     assert site.takes(site.worker()) is own.tasks[0]
 
 
