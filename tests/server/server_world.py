@@ -17,7 +17,6 @@ import orjson
 from aiohttp import web
 from yarl import URL
 
-from flamenco_core.identifiers import new_id
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
 from flamenco_server.app import build_app
@@ -26,7 +25,7 @@ from flamenco_server.settings import Settings
 
 DEADLINE_S = 20
 BLEND = b"BLENDER-v405" + bytes(100)
-UNFOUND = new_id()
+UNFOUND = "00000000-0000-4000-8000-00000000f404"
 """The id of nothing."""
 
 

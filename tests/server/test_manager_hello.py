@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server_world import TestTime, World, server_world
+from server_world import UNFOUND, TestTime, World, server_world
 from site_manager import SiteManager, added, linked
 
 from flamenco_core.identifiers import new_id
@@ -75,10 +75,10 @@ async def test_both_go_on_where_they_were_after_a_restart_of_the_server(tmp_path
 CALLS = [
     ("GET", "orders"),
     ("POST", "reports"),
-    ("GET", f"jobs/{new_id()}"),
-    ("GET", f"jobs/{new_id()}/tasks"),
-    ("PUT", f"tasks/{new_id()}/attempts/1/log"),
-    ("PUT", f"jobs/{new_id()}/frames/1"),
+    ("GET", f"jobs/{UNFOUND}"),
+    ("GET", f"jobs/{UNFOUND}/tasks"),
+    ("PUT", f"tasks/{UNFOUND}/attempts/1/log"),
+    ("PUT", f"jobs/{UNFOUND}/frames/1"),
 ]
 
 
