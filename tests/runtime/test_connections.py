@@ -208,6 +208,14 @@ async def test_patience_grows_with_what_has_come() -> None:
     assert limits.patience_s(8 * 1024 * 1024) > 300
 
 
+async def test_a_body_that_nobody_reads_is_waited_for_no_longer_than_said(address: Address) -> None:
+    async with client(address) as slow:
+        await slow.send(posting("/no", 300))
+        assert (await slow.answer())[0] == 200
+        async with asyncio.timeout(10 * QUICK.unread_s):
+            assert await slow.end() == b""
+
+
 async def test_the_rest_of_a_body_that_nobody_reads_is_no_new_request(address: Address) -> None:
     """What still comes of it is thrown away; the connection is used again, and no stray answer waits there."""
     async with client(address) as talkative:

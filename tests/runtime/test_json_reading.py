@@ -185,12 +185,13 @@ async def test_a_body_that_hides_its_size_is_refused_once_it_is_too_large(url: s
         (b'{"x": {"a": 1, "a" : 2}}', "a", "Given twice."),
         (b'{"a\\\\": 1, "a\\\\": 2}', "a\\", "Given twice."),
         (b'{"a": 1, "a"\n:2, "c\\\\": 3}', "a", "Given twice."),
+        (b'{"a": 1, "a": 2, "c\\\\": 3}', "a", "Given twice."),
         (b'{"log": "he said \\"a\\": 1", "a": 1, "\\u0061": 2}', "a", "Given twice."),
         (nested(150).replace(b'"value"', b'"x": 1, "value"'), "value", "Nested more than 100 levels deep."),
         (b'{"x": [1], "deep": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "deep", "Nested more than 100 levels deep."),
         (b"[" * 500 + b"]" * 500, "", "Nested more than 100 levels deep."),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_is_wrong_is_named_by_its_field(body: bytes, path: str, what: str) -> None:
     with pytest.raises(BadJson) as caught:
