@@ -1,6 +1,7 @@
 """What the artist, or a script, can do."""
 
 import json
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -91,7 +92,8 @@ class RenderOnFlamenco(bpy.types.Operator):
         linked = evaluate_linked(scene, job_type)
         resolved = resolve(job_type, changes_for(scene.flamenco.changes, job_type), linked)
         values = values_to_send(resolved)
-        unsent = JobToSend(current_job_name(scene), job_type, values, metadata={"blender": bpy.app.version_string})
+        told = {"blender": bpy.app.version_string, "platform": platform.system().lower()}
+        unsent = JobToSend(current_job_name(scene), job_type, values, metadata=told)
         if BLEND_FILE_KEY not in values:
             return lambda: unsent
         return partial(_with_copy, unsent, str(values[BLEND_FILE_KEY]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ async def submit(client: Client, wish: Wish, watcher: Watcher) -> Job:
             "priority": wish.priority,
             "settings": {**settings, **told},
             "files": [blob.entry for blob in blobs],
+            "metadata": {"platform": platform.system().lower()},
             **terms,
         }
         return await _submit_with(client, submission, blobs, watcher)

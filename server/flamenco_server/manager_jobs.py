@@ -7,6 +7,10 @@ from flamenco_core.wire.manager_api import JobDefinition
 from flamenco_server.reading import NoSuchJob
 from flamenco_server.records import Job
 
+SUBMITTER_PLATFORM = "platform"
+"""The member of a job's metadata that tells whose paths its settings are: ``linux``, ``windows``, ``darwin``."""
+MOST_PLATFORM = 64
+
 
 class ManagerJobStore(Protocol):
     """Jobs and their definitions, on disk."""
@@ -50,6 +54,7 @@ async def job_for(store: ManagerJobStore, manager_id: str, job_id: str) -> JobDe
         memory_bytes=terms.memory_bytes,
         gpu=terms.gpu,
         limits=terms.limits,
+        submitter_platform=str(job.metadata.get(SUBMITTER_PLATFORM, ""))[:MOST_PLATFORM],
     )
 
 

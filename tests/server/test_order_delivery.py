@@ -165,7 +165,11 @@ class TestJobs:
     async def test_a_definition_is_what_was_submitted(self, world: World) -> None:
         manager = await linked(world)
         files = [await world.upload(BLEND), await world.upload(b"", "a/empty.png")]
-        submission = {**an_animation(files, frames="1-3"), "priority": 7, "metadata": {"project": "P"}}
+        submission = {
+            **an_animation(files, frames="1-3"),
+            "priority": 7,
+            "metadata": {"project": "P", "platform": "windows"},
+        }
         job = (await world.admin.post("jobs", submission)).json()
         await manager.next_orders()
         definition = (await manager.call("GET", f"jobs/{job['id']}")).json()
@@ -173,6 +177,7 @@ class TestJobs:
             assert definition[key] == job[key], key
         assert definition["created"] == job["created_at"]
         assert (definition["task_count"], definition["cancel_requested"]) == (4, False)
+        assert definition["submitter_platform"] == "windows"
 
     async def test_trace_19_a_job_that_is_canceled_while_its_order_is_on_the_way_says_so(self, world: World) -> None:
         manager = await linked(world)
