@@ -101,15 +101,17 @@ async def test_a_second_order_to_follow_goes_on_where_the_first_one_is(world: Wo
 
 async def test_whoever_follows_a_log_that_is_cut_sees_its_end_and_the_cut(world: World) -> None:
     worker, _, task = await begun(world)
-    await write(worker, task, 0, 1000, seq=2)
+    pieces = [(start, start + MIB // 2) for start in range(0, 4 * MIB, MIB // 2)]
+    for start, stop in pieces[:3]:
+        await write(worker, task, start, stop, seq=2)
     await world.server.issue("task.log", task=task["uuid"], attempt=1, seconds=60)
-    await world.server.until(lambda: log_of(world, task) == text_at(0, 1000))
-    for start in range(1000, 4 * MIB, MIB // 2):
-        await write(worker, task, start, start + MIB // 2, seq=3)
-    end = 1000 + 4 * MIB
+    await world.server.until(lambda: log_of(world, task) == text_at(0, 3 * MIB // 2))  # beyond where it will be cut
+    for start, stop in pieces[3:]:
+        await write(worker, task, start, stop, seq=3)
     await world.server.issue("task.log", task=task["uuid"], attempt=1, seconds=60)
-    await world.server.until(lambda: log_of(world, task).endswith(text_at(end - 1000, end)))
-    assert b"bytes are missing here" in log_of(world, task)
+    await world.server.until(lambda: log_of(world, task).endswith(text_at(4 * MIB - 1000, 4 * MIB)))
+    await world.server.until(lambda: b"bytes are missing here" in log_of(world, task)[MIB : MIB + NOTE_BYTES])
+    assert log_of(world, task)[:MIB] == text_at(0, MIB)
     assert len(log_of(world, task)) == 2 * MIB
 
 

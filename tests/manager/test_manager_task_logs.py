@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from log_writer import LENGTH, LIMITS, text_at
 
 from flamenco_manager.log_archive import PIECE_BYTES, Archive, BrokenArchive, compress
-from flamenco_manager.log_extent import NOTE_BYTES, LogLimits
+from flamenco_manager.log_extent import NOTE_BYTES, InFile, LogExtent, LogLimits
 from flamenco_manager.log_file import LogFile, ReadOnlyLog, shown_bytes
 from flamenco_manager.task_logs import LogSize, TaskLogs
 
@@ -170,7 +170,8 @@ async def test_what_comes_late_is_added_to_a_compressed_log(logs: TaskLogs, tmp_
     assert [path.name for path in (tmp_path / "job").iterdir()] == ["task.1.log.gz"]
 
 
-async def test_a_log_that_is_added_to_while_it_is_compressed_loses_nothing(logs: TaskLogs) -> None:
+async def test_a_log_that_is_added_to_while_it_is_compressed_loses_nothing(tmp_path: Path) -> None:
+    logs = TaskLogs(tmp_path)
     length = 30 * PIECE_BYTES
     await logs.place("job", "task", 1, text_at(0, length).decode(), 0)
     compressing = asyncio.create_task(logs.compress("job"))
@@ -179,8 +180,11 @@ async def test_a_log_that_is_added_to_while_it_is_compressed_loses_nothing(logs:
         await logs.place("job", "task", 1, text_at(at, at + 160).decode(), at)
         at += 160
     await compressing
-    assert await logs.read("job", "task", 1, length - 100, at) == text_at(length - 100, at)
-    assert await logs.read("job", "task", 1, 0, PIECE_BYTES) == text_at(0, PIECE_BYTES)
+    logs.close()
+    later = TaskLogs(tmp_path)  # what is on disk counts, and not what an open file still shows
+    assert await later.read("job", "task", 1, length - 100, at) == text_at(length - 100, at)
+    assert await later.read("job", "task", 1, 0, PIECE_BYTES) == text_at(0, PIECE_BYTES)
+    later.close()
 
 
 async def test_small_logs_are_left_as_they_are(logs: TaskLogs, tmp_path: Path) -> None:
@@ -244,6 +248,52 @@ def test_a_log_without_its_note_of_parts_keeps_what_is_certain(tmp_path: Path) -
     (tmp_path / "job" / "task.1.parts").write_bytes(b"")
     again = ReadOnlyLog(tmp_path / "job" / "task.1.log", SMALL)
     assert shown_bytes(again, 0, 10**6) == text_at(0, 200)
+
+
+class Killed(BaseException):
+    """We died here."""
+
+
+class MortalLog(LogFile):
+    """Dies before or after one of its steps: writing bytes, or noting which are there."""
+
+    steps_left = 10**9
+
+    def _write(self, data: bytes, spans: Iterable[InFile]) -> None:
+        self._step()
+        super()._write(data, spans)
+        self._step()
+
+    def _note(self, extent: LogExtent) -> None:
+        self._step()
+        super()._note(extent)
+        self._step()
+
+    def _step(self) -> None:
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("steps", range(10))
+@pytest.mark.parametrize("start", [300, 900, 1700, 6000], ids=["gap", "cut-begins", "cut", "far-ahead"])
+def test_whatever_step_we_die_at_no_byte_is_shown_in_a_wrong_place(tmp_path: Path, start: int, steps: int) -> None:
+    path = tmp_path / "job" / "task.1.log"
+    log = MortalLog(path, SMALL)
+    taken = min(start, 1700) - (200 if start == 300 else 0)
+    log.place(text_at(0, taken), 0)
+    log.steps_left = steps
+    try:
+        log.place(text_at(start, start + 600), start)
+        taken = start + 600 if start <= 1700 else taken
+    except Killed:
+        pass
+    left = ReadOnlyLog(path, SMALL)
+    for first, last in left.extent.parts:
+        read = b"".join(left.read(span.at, span.length) for span in left.extent.file_spans(first, last))
+        assert read == text_at(first, last)
+    assert left.extent.parts[0][0] == 0
+    assert left.extent.parts[0][1] >= min(taken, 100)
 
 
 @pytest.mark.parametrize("seed", range(8))
