@@ -15,6 +15,7 @@ from worker_world import QUICK, RunWorker
 
 from flamenco_worker.app import serve
 from flamenco_worker.settings import Settings
+from flamenco_worker.timing import Timing
 from what_ran import used
 
 
@@ -84,11 +85,13 @@ def run_worker(manager: FakeManager, tmp_path: Path, blockbuster: BlockBuster) -
     """Run a Worker process's ``serve`` in this loop while the context lasts; it stops as on SIGTERM."""
 
     @asynccontextmanager
-    async def run(*, awaits_ready: bool = True, **changes: Any) -> AsyncIterator["asyncio.Task[None]"]:
+    async def run(
+        *, awaits_ready: bool = True, timing: Timing = QUICK, **changes: Any
+    ) -> AsyncIterator["asyncio.Task[None]"]:
         settings = Settings(**({"manager": manager.url, "data": tmp_path / "data", "name": "node"} | changes))
         stop, ready = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(
-            serve(settings, stop=stop, ready=lambda url: ready.set(), timing=QUICK, environ={})
+            serve(settings, stop=stop, ready=lambda url: ready.set(), timing=timing, environ={})
         )
         if awaits_ready:
             waiting = asyncio.create_task(ready.wait())

@@ -37,6 +37,10 @@ class FakeManager:
     sign_offs: int = 0
     turned_away: int = 0
     statuses: list[str] = field(default_factory=list)
+    hands_out_several: bool = False
+    asks: list[str] = field(default_factory=list)
+    """The query of each request for a task."""
+    released: list[str] = field(default_factory=list)
     tasks: deque[Document] = field(default_factory=deque)
     handed_out: list[str] = field(default_factory=list)
     updates: list[Document] = field(default_factory=list)
@@ -71,6 +75,7 @@ class FakeManager:
                 web.post(root + "updates", self._batch),
                 web.post(root + "task/{id}", self._update),
                 web.get(root + "task/{id}/may-i-run", self._may_i_run),
+                web.post(root + "task/{id}/release", self._release),
                 web.post(root + "task/{id}/output-produced", self._preview),
             ]
         )
@@ -201,14 +206,27 @@ class FakeManager:
         return web.json_response({"status_requested": self.wanted_status}, headers=waited)
 
     async def _task(self, request: web.Request) -> web.Response:
+        self.asks.append(request.query_string)
         waited = await self._wait(request, lambda: self.tasks or self.wanted_status)
         if self.wanted_status is not None:
             return web.json_response({"status_requested": self.wanted_status}, status=423)
         if not self.tasks:
             return web.Response(status=204, headers=waited)
+        if self.hands_out_several and "max" in request.query:
+            return web.json_response({"tasks": self._next_tasks(request)}, headers=waited)
         task = self.tasks.popleft()
         self.handed_out.append(task["uuid"])
         return web.json_response(task, headers=waited)
+
+    def _next_tasks(self, request: web.Request) -> list[Document]:
+        tasks = [self.tasks.popleft() for _ in range(min(int(request.query["max"]), len(self.tasks)))]
+        self.handed_out += [task["uuid"] for task in tasks]
+        return tasks
+
+    async def _release(self, request: web.Request) -> web.Response:
+        assert request.query["attempt"] == "1"
+        self.released.append(request.match_info["id"])
+        return web.Response(status=204)
 
     async def _update(self, request: web.Request) -> web.Response:
         task_id = request.match_info["id"]
@@ -235,7 +253,13 @@ class FakeManager:
         if any(update["seq"] in self.spoiled for update in updates):
             return web.json_response({"code": 400, "message": "updates.0.seq: spoiled"}, status=400)
         self.batches.append(len(updates))
-        return web.json_response({"results": [self._take(update) for update in updates]})
+        answer: Document = {"results": [self._take(update) for update in updates]}
+        if self.hands_out_several and "max" in request.query and self.tasks and self._has_ended_all():
+            answer["next"] = self._next_tasks(request)
+        return web.json_response(answer)
+
+    def _has_ended_all(self) -> bool:
+        return all(self.ended_as(task) for task in self.handed_out if task not in self.released)
 
     def _take(self, update: Document) -> Document:
         """Judge one update of a batch: what came before is a repeat."""

@@ -16,10 +16,11 @@ from flamenco_core.statuses import WorkerStatus
 from flamenco_core.wire.schema import WireSchema
 from flamenco_core.wire.worker_api import (
     AssignedTask,
+    AssignedTasks,
     AssignedTaskSchema,
+    AssignedTasksSchema,
     BatchAnswer,
     BatchAnswerSchema,
-    BatchResult,
     MayKeepRunning,
     MayKeepRunningSchema,
     RegisteredWorker,
@@ -43,12 +44,12 @@ _STATUS_CHANGE = 423
 
 @dataclass(frozen=True)
 class TaskAnswer:
-    """The answer to a request for a task: a task, or a status to go to, or neither.
+    """The answer to a request for a task: tasks to run one after the other, or a status to go to, or neither.
 
     ``waited``: the Manager held the answer back, so it may be asked again at once.
     """
 
-    task: AssignedTask | None = None
+    tasks: Sequence[AssignedTask] = ()
     status: WorkerStatus | None = None
     waited: bool = False
 
@@ -113,14 +114,19 @@ class ManagerLink:
         status = _state_change(reply).status_requested if reply.status == 200 else None
         return StateAnswer(status, _has_waited(reply))
 
-    async def ask_for_task(self, wait_s: int | None) -> TaskAnswer:
-        """Ask for a task. Raises Conflict when the Manager does not take this Worker for awake."""
-        reply = await self._call("POST", "task", headers=_prefer(wait_s), expected=_STATUS_CHANGE)
+    async def ask_for_task(self, wait_s: int | None, most: int | None) -> TaskAnswer:
+        """Ask for a task, or for up to ``most``. Raises Conflict when the Manager does not take us for awake."""
+        path = _with_max("task", most)
+        reply = await self._call("POST", path, headers=_prefer(wait_s), expected=_STATUS_CHANGE)
         if reply.status == _STATUS_CHANGE:
             return TaskAnswer(status=_state_change(reply).status_requested)
         if reply.status == 200:
-            return TaskAnswer(task=_read(AssignedTaskSchema(), reply))
+            return TaskAnswer(_tasks_of(reply))
         return TaskAnswer(waited=_has_waited(reply))
+
+    async def release(self, task: AssignedTask) -> None:
+        """Give back a task that we were to run later."""
+        await self._call("POST", f"task/{task.uuid}/release?{urlencode({'attempt': task.attempt})}")
 
     async def may_i_run(self, task_id: str, wait_s: int | None) -> MayIRunAnswer:
         """Ask whether the task may go on."""
@@ -131,13 +137,16 @@ class ManagerLink:
         """Send what happened to a task, as the JSON that was kept of it."""
         await self._call("POST", f"task/{task_id}", data=body, headers={"Content-Type": "application/json"})
 
-    async def send_batch(self, updates: Sequence[Mapping[str, Any]]) -> list[BatchResult]:
-        """Send updates of several attempts; returns what became of each. Raises BadInput when that cannot be read."""
-        reply = await self._call("POST", "updates", {"updates": updates})
+    async def send_batch(self, updates: Sequence[Mapping[str, Any]], most: int | None) -> BatchAnswer:
+        """Send updates of several attempts; the answer says what became of each, and brings up to ``most`` new tasks.
+
+        Raises BadInput when the answer cannot be read.
+        """
+        reply = await self._call("POST", _with_max("updates", most), {"updates": updates})
         answer: BatchAnswer = _read(BatchAnswerSchema(), reply)
         if len(answer.results) != len(updates):
             raise BadInput(f"The Manager answered {len(answer.results)} of {len(updates)} updates.")
-        return [one.result for one in answer.results]
+        return answer
 
     async def send_preview(self, task_id: str, frame: int, layer: str, jpeg: bytes) -> None:
         """Send a small picture of a frame."""
@@ -172,6 +181,20 @@ def basic_authorization(name: str, secret: str) -> str:
 def now_counting_suspension() -> float:
     """Read a clock that never jumps and counts the time that the machine was suspended; seconds."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+def _with_max(path: str, most: int | None) -> str:
+    return path if most is None else f"{path}?max={most}"
+
+
+def _tasks_of(reply: Reply) -> Sequence[AssignedTask]:
+    """Read tasks: several, or one from a Manager that knows of one at a time."""
+    document = reply.json()
+    if isinstance(document, dict) and "tasks" in document:
+        assigned: AssignedTasks = _read(AssignedTasksSchema(), reply)
+        return assigned.tasks
+    task: AssignedTask = _read(AssignedTaskSchema(), reply)
+    return [task]
 
 
 def _prefer(wait_s: int | None) -> dict[str, str]:

@@ -7,9 +7,10 @@ import structlog
 
 from flamenco_core.errors import FlamencoError, Forbidden, NotSignedIn
 from flamenco_core.statuses import WorkerStatus
-from flamenco_core.wire.worker_api import WorkerStateChange
+from flamenco_core.wire.worker_api import MOST_TASKS_AT_ONCE, WorkerStateChange
 from flamenco_runtime.http_client import pauses
 from flamenco_worker.manager_link import ManagerLink
+from flamenco_worker.task_queue import TaskQueue
 from flamenco_worker.task_runner import TaskRunner
 from flamenco_worker.timing import Timing
 from flamenco_worker.update_sender import UpdateSender
@@ -28,9 +29,11 @@ class Session:
         self._link = link
         self._sender = sender
         self._runner = runner
+        self._queue = TaskQueue(link, runner, timing)
         self._timing = timing
         self._is_signed_on = False
         self._wait_s: int | None = None
+        self._most_tasks: int | None = None
         self._waits = pauses(timing.first_retry_s, timing.longest_retry_s)
 
     async def run(self, on_signed_on: Callable[[], None]) -> WorkerStatus:
@@ -71,6 +74,7 @@ class Session:
         features = change.features or ()
         self._wait_s = self._timing.wait_s if "wait" in features else None
         self._runner.wait_s = self._wait_s
+        self._most_tasks = MOST_TASKS_AT_ONCE if "attempt" in features else None
         self._sender.takes_batches = "batch" in features
         self._sender.resume()
         log.info("signed on", status=str(change.status_requested), manager_waits=self._wait_s is not None)
@@ -87,13 +91,25 @@ class Session:
     async def _be_awake(self) -> WorkerStatus:
         await self._sender.drained()
         await self._tell(WorkerStatus.AWAKE)
+        self._sender.most_next = self._most_tasks
+        try:
+            return await self._work()
+        finally:
+            self._sender.most_next = None
+            self._sender.take_next()  # whoever asks, or says another status, gives them back
+
+    async def _work(self) -> WorkerStatus:
+        """Run tasks until the Manager wants another status; returns that."""
         while True:
             await self._sender.drained()  # so that the Manager knows how the last task ended before it gives a new one
-            answer = await self._link.ask_for_task(self._wait_s)
+            if tasks := self._sender.take_next():
+                await self._queue.run(tasks)
+                continue
+            answer = await self._link.ask_for_task(self._wait_s, self._most_tasks)
             if answer.status is not None:
                 return answer.status
-            if answer.task is not None:
-                await self._runner.run(answer.task)
+            if answer.tasks:
+                await self._queue.run(answer.tasks)
             else:
                 await self._pause(answer.waited, self._timing.poll_task_s)
 

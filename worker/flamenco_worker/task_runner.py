@@ -38,8 +38,8 @@ class TaskRunner:
     timing: Timing
     wait_s: int | None = None
 
-    async def run(self, task: AssignedTask) -> None:
-        """Run a task and report how it ended; or end it without a report when the Manager says so.
+    async def run(self, task: AssignedTask) -> bool:
+        """Run a task and report how it ended (True); or end it without a report when the Manager says so (False).
 
         Cancelling this (the Worker stops) ends the task too; what was saved and logged is handed over, no status is.
         """
@@ -51,21 +51,22 @@ class TaskRunner:
             watching = asyncio.create_task(self._watch(task))
             try:
                 await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-                await self._conclude(working, watching)
+                return await self._conclude(working, watching)
             except asyncio.CancelledError:
                 await _ended(working, watching)
                 await reporter.hand_over()
                 raise
 
-    async def _conclude(self, working: "asyncio.Task[None]", watching: "asyncio.Task[str]") -> None:
-        """End whichever of the two still goes on; raises what our own code did not foresee."""
+    async def _conclude(self, working: "asyncio.Task[None]", watching: "asyncio.Task[str]") -> bool:
+        """End whichever of the two still goes on, and tell whether the work is done; raises what nobody foresaw."""
         if working.done():
             await _ended(watching)
             working.result()
-            return
+            return True
         reason = watching.result()
         await _ended(working)
         log.info("task ended by the Manager", reason=reason)
+        return False
 
     async def _work(self, task: AssignedTask, reporter: TaskReporter) -> None:
         """Run the commands, then report the result."""

@@ -20,6 +20,8 @@ class Timing:
     """After a call that failed; the pause doubles with each failure in a row."""
     longest_retry_s: float = 10.0
     """The longest pause between tries."""
+    keep_waiting_s: float = 30.0
+    """How long tasks wait behind the one that runs, before others may have them."""
     least_gap_s: float = 0.2
     """Between two long polls that were answered at once, so that a confused Manager is not flooded."""
     flush_s: float = 5.0

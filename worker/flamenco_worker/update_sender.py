@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from flamenco_core.errors import Conflict, FlamencoError, Forbidden, NotFound, NotSignedIn, Unavailable
-from flamenco_core.wire.worker_api import BatchResult, TaskUpdate, TaskUpdateSchema
+from flamenco_core.wire.worker_api import AssignedTask, BatchResult, TaskUpdate, TaskUpdateSchema
 from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.http_client import pauses
 from flamenco_worker.manager_link import ManagerLink
@@ -39,6 +39,7 @@ class UpdateSender:
 
     Which answers drop an update: worker-api.md 15.5. Credentials that are not accepted stop the delivery until
     ``resume``: the slot must sign on or register first. ``takes_batches``: the Manager said so at sign-on.
+    ``most_next``: how many tasks the answer to a batch may bring, when it ends the last one that we have.
     """
 
     def __init__(self, link: ManagerLink, outbox: Outbox, timing: Timing, clock: Clock = utc_now) -> None:
@@ -52,6 +53,8 @@ class UpdateSender:
         self._is_empty = False
         self._rejection: FlamencoError | None = None
         self.takes_batches = False
+        self.most_next: int | None = None
+        self._next_tasks: Sequence[AssignedTask] = ()
         self.on_refused: OnRefused | None = None
 
     async def post(self, task_id: str, update: TaskUpdate) -> None:
@@ -68,6 +71,11 @@ class UpdateSender:
         if self._rejection is not None:
             raise self._rejection
 
+    def take_next(self) -> Sequence[AssignedTask]:
+        """Return the tasks that came with the answer to a batch, once."""
+        tasks, self._next_tasks = self._next_tasks, ()
+        return tasks
+
     def resume(self) -> None:
         """Deliver again, after the slot signed on."""
         self._rejection = None
@@ -78,13 +86,13 @@ class UpdateSender:
         while True:
             await self._kick.wait()
             self._kick.clear()
-            while self._rejection is None and (items := await self._next()):
+            while self._rejection is None and (items := await self._oldest()):
                 await self._deliver(items)
             async with self._changed:
                 self._is_empty = self._rejection is None and not self._kick.is_set()
                 self._changed.notify_all()
 
-    async def _next(self) -> list[OutboxItem]:
+    async def _oldest(self) -> list[OutboxItem]:
         """Return what goes next: a batch of updates of numbered attempts, or one of any."""
         if not self.takes_batches:
             return await self._outbox.oldest()
@@ -113,7 +121,7 @@ class UpdateSender:
             await self._send_one(items[0])
             return
         try:
-            results = await self._link.send_batch([_document(item) for item in items])
+            answer = await self._link.send_batch([_document(item) for item in items], self.most_next)
         except (Unavailable, Forbidden, NotSignedIn):
             raise
         except FlamencoError as error:  # one of them spoils it, or the Manager takes no batches any more
@@ -121,7 +129,8 @@ class UpdateSender:
             for item in items:
                 await self._send_one(item)
         else:
-            await self._conclude(items, results)
+            self._next_tasks = answer.next or self._next_tasks
+            await self._conclude(items, [one.result for one in answer.results])
 
     async def _conclude(self, items: Sequence[OutboxItem], results: Sequence[BatchResult]) -> None:
         """Forget what is acknowledged, put aside what is refused. All of it has reached the Manager, logs too."""
