@@ -89,6 +89,11 @@ class History:
         """Tasks that Workers hold, also suspended."""
         return [task for task in self.naive.tasks() if task.holder]
 
+    def needed_jobs(self) -> list[NaiveJob]:
+        """Jobs that others wait for, or have waited for."""
+        needed = {job_id for job in self.jobs() for job_id, _ in job.needs_jobs}
+        return [job for job in self.jobs() if job.id in needed]
+
     def silent(self) -> list[NaiveWorker]:
         """Workers that were given up, as they were not heard of."""
         return [worker for worker in self.workers() if worker.status == "error"]

@@ -1,14 +1,14 @@
 """What may happen in a farm, in any order: what Workers do, what people ask, time and accidents."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from history import History
+from history_happenings import deed
 from history_plans import GPU, SETTINGS, TAG, job_plans
 from hypothesis import strategies as st
 from naive_choosing import Handed
-from naive_records import LEAVING, Brief, NaiveJob, NaiveTask, NaiveWorker, Word
+from naive_records import LEAVING, NaiveJob, NaiveTask, NaiveWorker, Word
 from planned_jobs import TYPES, JobPlan
 
 MOST_WORKERS, MOST_JOBS = 5, 6
@@ -20,58 +20,6 @@ ANY = st.integers(0, 11)
 ONCE_IN_A_WHILE = st.sampled_from([False, False, False, True])
 ENDS = st.sampled_from(["completed", "completed", "failed"])
 SECONDS = st.sampled_from([1, 2, 5, 6, 10, 30, 30, 65, 65, 125, 185, 605])
-
-
-@dataclass(frozen=True)
-class Deed:
-    """One thing that may happen. ``often``: how many times more than others; ``when``: where it makes sense at all."""
-
-    does: Callable[..., None]
-    often: int
-    when: Callable[["Deeds"], object]
-    arguments: dict[str, st.SearchStrategy[Any]]
-    is_work: bool
-
-    @property
-    def name(self) -> str:
-        return self.does.__name__
-
-
-@dataclass(frozen=True, repr=False)
-class Happening(Brief):
-    """A deed with its arguments."""
-
-    deed: Deed
-    arguments: dict[str, Any]
-
-    def __repr__(self) -> str:
-        return f"{self.deed.name}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
-
-
-@st.composite
-def happenings(draw: st.DrawFn, possible: Sequence[Deed]) -> Happening:
-    """Draw one of these deeds, and its arguments."""
-    deed = possible[draw(st.integers(0, len(possible) - 1))]
-    return Happening(deed, {name: draw(strategy) for name, strategy in deed.arguments.items()})
-
-
-DEEDS: list[Deed] = []
-
-
-def deed(
-    often: int = 1,
-    *,
-    is_work: bool = False,
-    when: Callable[["Deeds"], object] = lambda _: True,
-    **arguments: st.SearchStrategy[Any],
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a method be something that may happen, with arguments drawn so. Work is part of each history."""
-
-    def add(does: Callable[..., None]) -> Callable[..., None]:
-        DEEDS.append(Deed(does, often, when, arguments, is_work))
-        return does
-
-    return add
 
 
 def some_jobs(deeds: "Deeds") -> object:
@@ -172,6 +120,13 @@ class Deeds:
         now = [self._next_word(worker, held, "active")] if held is not None and worker.ours else []
         if words or now:
             self.history.say_all(worker, [word for _, word in words] + now)
+
+    @deed(3, is_work=True, when=lambda self: self.history.some_hold(), which=ANY, waits=st.booleans())
+    def one_that_holds_a_task_asks(self, which: int, waits: bool) -> None:
+        """Let a Worker ask as if the answer had been lost, or as if it had died."""
+        worker = self.history.naive.workers[_pick(self.history.some_hold(), which).holder]
+        answer = self.history.ask(worker, waits=waits)
+        self.last = (worker, answer) if isinstance(answer, Handed) else None
 
     @deed(6, is_work=True, when=lambda self: self.history.reserved(), which=ANY)
     def begin_what_comes_next(self, which: int) -> None:
@@ -303,6 +258,29 @@ class Deeds:
     @deed(2, when=some_jobs, which=ANY, verb=st.sampled_from(["delete", "undelete", "undelete", "erase"]))
     def remove_a_job(self, which: int, verb: str) -> None:
         self._order(f"job.{verb}", self._job(which))
+
+    @deed(
+        3,
+        when=lambda self: self.history.some_hold(),
+        which=ANY,
+        verb=st.sampled_from(["job.pause", "task.pause", "job.cancel", "task.cancel", "task.requeue"]),
+    )
+    def interrupt(self, which: int, verb: str) -> None:
+        """Let people ask for something just where a Worker is at work."""
+        task = _pick(self.history.some_hold(), which)
+        self.history.order(verb, {"job": task.job.id} if verb.startswith("job") else {"task": task.id})
+
+    @deed(
+        6,
+        is_work=True,
+        when=lambda self: self.history.needed_jobs(),
+        which=ANY,
+        verb=st.sampled_from(["delete", "delete", "undelete", "erase", "cancel", "requeue"]),
+    )
+    def ask_of_a_needed_job(self, which: int, verb: str) -> None:
+        """Let people change a job that another one waits for, or has waited for."""
+        details = {"which": "all"} if verb == "requeue" else {}
+        self._order(f"job.{verb}", _pick(self.history.needed_jobs(), which), **details)
 
     @deed(
         3,

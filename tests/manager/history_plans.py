@@ -59,7 +59,7 @@ def job_plans(draw: st.DrawFn) -> JobPlan:
     if draw(_ONCE_IN_A_WHILE):
         facts["needs"] = draw(NEEDS)
     if draw(_ONCE_IN_A_WHILE):
-        name = draw(st.sampled_from(sorted(SPECIAL)))
+        name = draw(st.sampled_from([*sorted(SPECIAL), "needs_jobs", "needs_jobs"]))
         facts[name] = draw(st.sampled_from(SPECIAL[name]))
     own_needs = draw(NEEDS) if draw(_ONCE_IN_A_WHILE) else NO_NEEDS
     types, priorities = draw(st.sampled_from([("misc",), TYPES])), draw(st.sampled_from([(50,), (50, 80)]))

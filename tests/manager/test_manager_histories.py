@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import pytest
 from history import History
-from history_deeds import DEEDS, Deeds, happenings
+from history_deeds import Deeds
 from history_end import bring_to_an_end
+from history_happenings import DEEDS, happenings
 from history_plans import SETTINGS, job_plans
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
