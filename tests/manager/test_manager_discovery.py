@@ -19,7 +19,8 @@ from flamenco_manager.announcing import WAYS, announced
 from flamenco_manager.app import serve
 from flamenco_manager.mdns import instance_name
 from flamenco_manager.settings import Settings
-from flamenco_manager.ssdp import Place
+from flamenco_manager.ssdp import Place, _Answering
+from flamenco_runtime.clock import utc_now
 from flamenco_runtime.network import Interface, group_receiver, group_sender, interfaces_of, own_interfaces
 from flamenco_runtime.settings import Address
 
@@ -93,6 +94,28 @@ async def test_other_questions_and_rubbish_are_not_answered(group: tuple[str, in
             assert manager_in_reply(await heard(stranger)) == "http://127.0.0.1:8080"
             with pytest.raises(BlockingIOError):  # one answer to five datagrams
                 stranger.recv(9000)
+
+
+class Outgoing:
+    """Takes datagrams instead of a socket."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, object]] = []
+
+    def sendto(self, data: bytes, address: object) -> None:
+        self.sent.append((data, address))
+
+
+@pytest.mark.parametrize(
+    ("address", "answers"),
+    [("192.168.7.9", 1), ("10.0.0.1", 1), ("169.254.1.1", 1), ("127.0.0.1", 1), ("8.8.8.8", 0), ("93.184.216.34", 0)],
+)
+def test_nobody_outside_of_local_networks_is_answered(address: str, answers: int) -> None:
+    """Who asks may have forged where from, so as to have us flood somebody else."""
+    outgoing, answering = Outgoing(), _Answering(Place([LOOPBACK], 8080), utc_now)
+    answering.connection_made(outgoing)
+    answering.datagram_received(search_request(), (address, 5000))
+    assert len(outgoing.sent) == answers
 
 
 def test_whoever_asks_is_told_the_address_in_his_own_network_first() -> None:
