@@ -74,6 +74,7 @@ def resume(farm: Farm, job: Job, now: Moment) -> None:
         task.is_pause_wanted = False
         if task.status is TaskStatus.PAUSED:
             farm.move(task, TaskStatus.QUEUED)
+    farm.list_runnable(task for task in job.tasks if is_runnable(task))  # also what had not been paused itself
     farm.job_changed(job)
     farm.hurry()
     job_rules.look_at_end(farm, job, now)

@@ -156,9 +156,18 @@ def look_at_end(farm: Farm, job: Job, now: Moment) -> None:
     """Apply the one rule that ends a job; asked after every change of it or of its tasks."""
     if job.status.is_ended or job.status is JobStatus.UNDER_CONSTRUCTION:
         return
+    if job.status is JobStatus.PAUSE_REQUESTED and job.live and not job.counts.get(TaskStatus.ACTIVE):
+        _pause_what_waits(farm, job)
     end = ended_as(job.counts, live=job.live, failed_with_job=job.failed_with_job, cancelled=job.is_cancelled)
     if end is not None and end is not job.status:
         _end_as(farm, job, end, now)
+
+
+def _pause_what_waits(farm: Farm, job: Job) -> None:
+    """Set aside what became ready while its job was about to be paused: only a resume lets it run."""
+    for task in job.tasks:
+        if task.status.is_waiting:
+            farm.move(task, TaskStatus.PAUSED)
 
 
 def _end_as(farm: Farm, job: Job, status: JobStatus, now: Moment) -> None:

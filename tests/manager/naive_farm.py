@@ -56,7 +56,11 @@ class NaiveFarm:
         return all(other.status == "completed" or self.is_live(other) for other in task.waits_for)
 
     def look_at_end(self, job: NaiveJob) -> None:
-        if job.status in ENDED or job.status == "under-construction" or any(map(self.is_live, job.tasks)):
+        if job.status in ENDED or job.status == "under-construction":
+            return
+        if any(map(self.is_live, job.tasks)):
+            if job.status == "pause-requested" and not any(task.status == "active" for task in job.tasks):
+                self.pause_what_waits(job)
             return
         if all(task.status == "completed" for task in job.tasks):
             job.status = "completed"
@@ -66,6 +70,13 @@ class NaiveFarm:
             job.status = "canceled"
         else:
             job.status = "failed"
+
+    def pause_what_waits(self, job: NaiveJob) -> None:
+        """What waits in a job that is about to be paused runs only by a resume: the job is paused, and so is that."""
+        job.status = "paused"
+        for task in job.tasks:
+            if task.status in WAITING:
+                task.status = "paused"
 
     def is_met(self, job_id: str, ended: bool) -> bool:
         """Deleted counts as ended, not as completed; so does a job that is gone."""

@@ -117,6 +117,19 @@ def test_what_ends_because_a_waiting_worker_looked_is_stored(history: History) -
     assert (job.status, job.tasks[0].status) == ("failed", "failed")
 
 
+def test_what_becomes_ready_in_a_job_about_to_be_paused_is_paused_and_runs_after_a_resume(history: History) -> None:
+    job = history.submit(JobPlan([TaskPlan(), TaskPlan([0])]))
+    worker = a_worker(history)
+    first = takes(history, worker)
+    history.passes(185)  # silent: its attempt is suspended
+    history.order("task.pause", {"task": first.id})
+    assert job.status == "paused"  # nothing else could run
+    assert history.say(worker, Word(first.id, 1, 1, "completed")) == "applied"
+    assert (job.status, job.tasks[1].status) == ("paused", "paused")
+    history.order("job.resume", {"job": job.id})
+    assert takes(history, worker) is job.tasks[1]
+
+
 class SlowStore:
     """A store whose transactions end when the test says so."""
 
