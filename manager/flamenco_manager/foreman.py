@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from flamenco_core.errors import FlamencoError
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.worker_api import MayKeepRunning, WorkerStateChange
 from flamenco_manager import asked_of_workers, attempts, job_rules, leases
@@ -145,13 +146,23 @@ class Foreman:
         changes = self.farm.take_changes()
         now = self.now()
         if changes or also:
-            self._newest_commit = self._store.save(changes, now, also)
+            self._newest_commit = self._saved(changes, now, also)
         commit = self._newest_commit or _done()
         self._ring(changes.touched_workers)
         self._offer(changes.new_work)
         if changes or also:
             commit.add_done_callback(lambda done: self._committed(done, changes))
         return commit
+
+    def _saved(self, changes: Changes, now: Moment, also: Also | None) -> _Commit:
+        """Hand changes to the store; when it takes nothing any more, that is what everybody is told from now on."""
+        try:
+            return self._store.save(changes, now, also)
+        except FlamencoError as error:
+            refused: _Commit = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            refused.exception()  # noted: nobody may be there to ask
+            return refused
 
     def _committed(self, commit: _Commit, changes: Changes) -> None:
         if commit.cancelled() or commit.exception() is not None:

@@ -16,12 +16,15 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 class SlowStore:
-    """A store whose transactions end when the test says so."""
+    """A store whose transactions end when the test says so; it may be closed."""
 
     def __init__(self) -> None:
         self.commits: list[asyncio.Future[None]] = []
+        self.is_closed = False
 
     def save(self, changes: Changes, now: Moment, also: Also | None = None) -> "asyncio.Future[None]":
+        if self.is_closed:
+            raise Unavailable("the store is closed")
         self.commits.append(asyncio.get_running_loop().create_future())
         return self.commits[-1]
 
@@ -80,6 +83,22 @@ async def test_a_no_that_comes_while_a_yes_is_stored_does_not_wait_for_the_end_o
     async with asyncio.timeout(20):
         assert (await asked).may_keep_running is False
     await asyncio.gather(handed_out, canceled)
+
+
+async def test_once_the_store_takes_nothing_more_nobody_is_told_that_all_is_well() -> None:
+    store = SlowStore()
+    foreman, worker = a_foreman(store)
+    foreman.farm.worker_changed(worker)
+    first = asyncio.create_task(foreman.settle())
+    await until_idle()
+    store.commits[0].set_result(None)
+    await first
+    store.is_closed = True
+    foreman.farm.worker_changed(worker)
+    with pytest.raises(Unavailable):
+        await foreman.settle()
+    with pytest.raises(Unavailable):
+        await foreman.settle()  # nothing new, but memory holds what the disk does not
 
 
 async def test_nothing_to_store_and_nothing_under_way_is_settled_at_once() -> None:

@@ -77,6 +77,7 @@ class FarmStore:
             self._commit = None  # whatever comes after it is written after it
             return self._journal.write(_writing(changes, now, also))
         if self._commit is None or not self._batch.add(changes, now):
+            self._commit = None  # should the journal be closed, nobody may take the last commit for this one's
             self._batch = FarmBatch()
             self._batch.add(changes, now)
             self._commit = self._journal.write(self._batch.write)
