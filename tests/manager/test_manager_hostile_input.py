@@ -72,6 +72,7 @@ CASES = [
 ]
 WITHOUT_BODY = [("POST", "sign-off"), ("GET", "state"), ("POST", "task"), ("GET", "task/TASK/may-i-run")]
 IMAGES = [("POST", "task/TASK/output-produced")]
+RELEASE = ("POST", "task/TASK/release")
 
 
 @dataclass
@@ -147,7 +148,7 @@ def check(reply: Reply, status: int, named: str) -> None:
 
 async def test_every_endpoint_is_here() -> None:
     routes = {(route.method, _VARIABLE.sub("TASK", route.path)) for route in worker_routes(cast("Any", None))}
-    walked = {("POST", path) for path, _ in CASES} | {*WITHOUT_BODY, *IMAGES}
+    walked = {("POST", path) for path, _ in CASES} | {*WITHOUT_BODY, *IMAGES, RELEASE}
     assert routes == {(method, PREFIX + path) for method, path in walked}
 
 
@@ -187,6 +188,7 @@ ENDPOINTS = [
     *[("POST", path) for path in GOOD if path != "register-worker"],
     *WITHOUT_BODY,
     *IMAGES,
+    RELEASE,
     ("POST", "updates"),
 ]
 
@@ -216,7 +218,13 @@ TASK_IDS = [
 
 @pytest.mark.parametrize("task_id", TASK_IDS)
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "task/{}"), ("GET", "task/{}/may-i-run"), ("POST", "task/{}/output-produced")]
+    ("method", "path"),
+    [
+        ("POST", "task/{}"),
+        ("GET", "task/{}/may-i-run"),
+        ("POST", "task/{}/output-produced"),
+        ("POST", "task/{}/release"),
+    ],
 )
 async def test_an_id_that_is_none_is_refused(stage: Stage, method: str, path: str, task_id: str) -> None:
     async with unchanged_but_for_a_line(stage):
@@ -227,7 +235,12 @@ async def test_an_id_that_is_none_is_refused(stage: Stage, method: str, path: st
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "NaN", "9" * 10, "9" * 5000, "%00", "\u0661", "1%200", ""])
 @pytest.mark.parametrize(
     ("method", "path", "name"),
-    [("GET", "task/TASK/may-i-run", "attempt"), ("POST", "task/TASK/output-produced", "frame")],
+    [
+        ("GET", "task/TASK/may-i-run", "attempt"),
+        ("POST", "task/TASK/output-produced", "frame"),
+        ("POST", "task/TASK/release", "attempt"),
+        ("POST", "task", "max"),
+    ],
 )
 async def test_a_number_in_a_query_that_is_none_is_refused(
     stage: Stage, method: str, path: str, name: str, value: str
@@ -235,6 +248,22 @@ async def test_a_number_in_a_query_that_is_none_is_refused(
     async with unchanged_but_for_a_line(stage):
         reply = await stage.send(method, f"{path}?{name}={value}", data=b"x", headers={"Content-Type": "image/jpeg"})
     check(reply, 400, name)
+
+
+@pytest.mark.parametrize("query", ["max=0", "max=17", "max=999999999"])
+async def test_no_more_tasks_are_asked_for_than_may_be(stage: Stage, query: str) -> None:
+    async with unchanged_but_for_a_line(stage):
+        reply = await stage.send("POST", f"task?{query}")
+    check(reply, 400, "max")
+
+
+async def test_what_is_given_back_is_named_and_is_ones_own(stage: Stage) -> None:
+    async with unchanged_but_for_a_line(stage):
+        check(await stage.send("POST", "task/TASK/release"), 400, "attempt")
+    async with unchanged_but_for_a_line(stage):
+        check(await stage.send("POST", "task/TASK/release?attempt=1", stage.other), 409, "")
+    async with unchanged_but_for_a_line(stage):
+        check(await stage.send("POST", "task/TASK/release?attempt=99"), 409, "")
 
 
 @pytest.mark.parametrize("prefer", ["wait", "wait=", "wait=x", "wait=-1", "respond-async", "=;,", "x" * 5000])
