@@ -1,6 +1,7 @@
 """What all tests share: a closed network (see pyproject.toml), and a summary of the real programs that were driven."""
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,12 @@ from what_ran import RECORD
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all test processes of this run note what they drive in one file."""
+    """Let all test processes of this run note what they drive in one file, and Ctrl-C reach what they start.
+
+    Shells start what runs in the background with SIGINT ignored, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput") and RECORD not in os.environ:
         handle, path = tempfile.mkstemp(prefix="flamenco-tests-")
         os.close(handle)

@@ -1,6 +1,7 @@
 """``flamenco demo``: a short animation through a whole farm that lives as long as the demo."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -20,7 +21,7 @@ from flamenco_cli.waiting import check_completed, wait_for
 from flamenco_core.errors import Unavailable
 from flamenco_core.frames import parse_frames
 from flamenco_core.wire.worker_api import Program
-from flamenco_runtime.children import end_child, start_child
+from flamenco_runtime.children import end_child, foreign_environment, start_child
 from flamenco_runtime.settings import Address
 
 SLOTS = 2
@@ -105,7 +106,9 @@ async def build_scene(blender: str, file: Path) -> Path:
     arguments = ["-b", "--factory-startup", "--python-exit-code", "1", "--python", str(SCENE_SCRIPT), "--", str(file)]
     log = file.with_suffix(".log")
     with log.open("wb") as output:
-        child = await start_child([blender, *arguments], output=output, errors=output)
+        child = await start_child(
+            [blender, *arguments], environment=foreign_environment(os.environ), output=output, errors=output
+        )
     try:
         status = await child.wait()
     finally:

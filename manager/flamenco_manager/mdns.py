@@ -1,6 +1,6 @@
 """Announcing this Manager by multicast DNS, where Workers of ours look for it first."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from zeroconf import Error, IPVersion, NonUniqueNameException
@@ -23,7 +23,7 @@ class NotAnnounced(OSError):
 async def announced_by_mdns(name: str, place: Place) -> AsyncIterator[None]:
     """Be found under this name while the context lasts; another number behind it, if it is taken. Raises OSError."""
     addresses = [str(interface.ip) for interface in place.interfaces]
-    async with AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only) as zeroconf:
+    async with _multicast(addresses) as zeroconf:
         info = AsyncServiceInfo(
             MDNS_TYPE,
             f"{instance_name(name)}.{MDNS_TYPE}",
@@ -37,6 +37,17 @@ async def announced_by_mdns(name: str, place: Place) -> AsyncIterator[None]:
         except (Error, NonUniqueNameException) as error:
             raise NotAnnounced(f"{error or type(error).__name__}") from error
         yield
+
+
+@asynccontextmanager
+async def _multicast(addresses: Sequence[str]) -> AsyncIterator[AsyncZeroconf]:
+    """Open the network; it is closed also where we are cancelled while it starts, which its own context forgets."""
+    network = AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only)
+    try:
+        await network.zeroconf.async_wait_for_start()
+        yield network
+    finally:
+        await network.async_close()
 
 
 def instance_name(name: str) -> str:

@@ -42,6 +42,19 @@ async def start_child(
     )
 
 
+def foreign_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for programs that are not ours, without the virtual environment that we run in.
+
+    A Blender that finds our ``python`` first on PATH takes our standard library for its own, and some of its modules
+    do not fit (Python documentation, "The initialization of the sys.path module search path").
+    """
+    kept = {name: value for name, value in environ.items() if name not in ("VIRTUAL_ENV", "PYTHONHOME")}
+    if sys.prefix != sys.base_prefix and "PATH" in kept:
+        ours = str(Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin"))
+        kept["PATH"] = os.pathsep.join(part for part in kept["PATH"].split(os.pathsep) if part != ours)
+    return kept
+
+
 async def end_child(child: asyncio.subprocess.Process, *, grace_s: float = TERM_GRACE_S) -> int:
     """End a child and its whole process group: SIGTERM, then SIGKILL after ``grace_s``. Returns its exit status."""
     _signal_group(child.pid, signal.SIGTERM)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from flamenco_runtime.children import foreign_environment
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "blender_addon"), str(ROOT / "tools")]
 
@@ -39,7 +41,7 @@ def home(tmp_path: Path, server: FakeServer) -> dict[str, str]:
         Path(folder).mkdir(parents=True)
     connection = {"url": server.url, "token": TOKEN}
     (Path(own["FLAMENCO_CONFIG_DIR"]) / "connection.json").write_text(json.dumps(connection))
-    return {**os.environ, **own}
+    return {**foreign_environment(os.environ), **own}
 
 
 @pytest.fixture

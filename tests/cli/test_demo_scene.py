@@ -1,5 +1,6 @@
 """The demo's scene in real Blender: what it is, and that a frame of it is a picture."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import OpenImageIO
 import pytest
 
 import flamenco_cli
+from flamenco_runtime.children import foreign_environment
 from what_ran import used
 
 SCRIPT = Path(flamenco_cli.__file__).with_name("demo_scene.py")
@@ -21,7 +23,14 @@ TELL = (
 def blender(*arguments: object) -> str:
     program = used(shutil.which("blender") or "blender")
     words = [str(argument) for argument in arguments]
-    done = subprocess.run([program, "-b", *words], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        [program, "-b", *words],
+        env=foreign_environment(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -1,7 +1,10 @@
 """Small scenes, built by the Blender that shall render them."""
 
+import os
 import subprocess
 from pathlib import Path
+
+from flamenco_runtime.children import foreign_environment
 
 PLAIN = """
 import bpy
@@ -52,6 +55,7 @@ def make_scene(
     path.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [blender, "-b", "--factory-startup", "--python-exit-code", "1", "--python-expr", script],
+        env=foreign_environment(os.environ),
         capture_output=True,
         text=True,
         timeout=120,

@@ -96,7 +96,7 @@ def test_it_leaves_frames_a_contact_sheet_and_a_video_and_nothing_else(
     assert (made / "frames" / "000001.png").read_bytes() == b"not of the demo"
     sheet = OpenImageIO.ImageBuf(str(made / "contact-sheet.png"))
     assert (sheet.spec().width, sheet.spec().height) == (6 * 246 + 6, 4 * 141 + 6)
-    assert re.search(r"Running: \d+ of 24, .+ left", demo.err)
+    assert re.search(r"Running: \d+ of 24 frames, .+ left", demo.err)
 
 
 def test_ctrl_c_in_the_middle_ends_everything(blender: str, tmp_path: Path, demos: list[Demo]) -> None:

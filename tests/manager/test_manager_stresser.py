@@ -46,4 +46,4 @@ async def test_a_second_run_signs_on_with_what_the_first_left(server: FakeServer
         await again.run(3)
         calls = sum((worker.calls for worker in again.workers), Counter[str]())
         assert (calls["register-worker 200"], calls["sign-on 200"], calls["task 200"]) == (1, 3, 3)
-        assert len(world.server.mirror["workers"]) == 3
+        await world.server.until(lambda: len(world.server.mirror["workers"]) == 3)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flamenco_runtime.children import end_child, start_child
+from flamenco_runtime.children import end_child, foreign_environment, start_child
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -144,3 +144,11 @@ async def test_a_parent_that_is_killed_leaves_no_child(number: signal.Signals) -
     os.kill(parent.pid, number)
     await parent.wait()
     await until_gone(child)
+
+
+def test_programs_that_are_not_ours_do_not_find_our_python() -> None:
+    ours = str(Path(sys.prefix) / "bin")
+    environment = {"PATH": os.pathsep.join([ours, "/usr/bin", ours]), "VIRTUAL_ENV": sys.prefix, "HOME": "/home/me"}
+    assert sys.prefix != sys.base_prefix, "the tests run in a virtual environment"
+    assert foreign_environment(environment) == {"PATH": "/usr/bin", "HOME": "/home/me"}
+    assert foreign_environment({}) == {}

@@ -2,7 +2,8 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 from zeroconf import Error, IPVersion, ServiceStateChange, Zeroconf
@@ -24,7 +25,7 @@ async def search_by_mdns(interfaces: Sequence[Interface], found: Found) -> None:
     """Listen for Managers in the networks that this machine is in, for ever. Raises OSError."""
     addresses = [str(interface.ip) for interface in interfaces]
     async with (
-        AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only) as network,
+        _multicast(addresses) as network,
         asyncio.TaskGroup() as group,
     ):
 
@@ -37,6 +38,17 @@ async def search_by_mdns(interfaces: Sequence[Interface], found: Found) -> None:
             await asyncio.get_running_loop().create_future()  # until we are cancelled
         finally:
             await browser.async_cancel()
+
+
+@asynccontextmanager
+async def _multicast(addresses: Sequence[str]) -> AsyncIterator[AsyncZeroconf]:
+    """Open the network; it is closed also where we are cancelled while it starts, which its own context forgets."""
+    network = AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only)
+    try:
+        await network.zeroconf.async_wait_for_start()
+        yield network
+    finally:
+        await network.async_close()
 
 
 async def _look_up(zeroconf: Zeroconf, service_type: str, name: str, found: Found) -> None:

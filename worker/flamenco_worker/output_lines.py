@@ -7,7 +7,7 @@ import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
-from flamenco_runtime.children import end_child, start_child
+from flamenco_runtime.children import end_child, foreign_environment, start_child
 from flamenco_worker.failures import CommandFailed
 
 LONGEST_LINE_CHARS = 40 * 1024
@@ -29,7 +29,9 @@ async def run_program(arguments: Sequence[str], take: TakeLines) -> int:
     """
     async with _pipe() as (output, stop_reading, inlet):
         try:
-            child = await start_child(arguments, output=inlet, errors=inlet)
+            child = await start_child(
+                arguments, environment=foreign_environment(os.environ), output=inlet, errors=inlet
+            )
         except OSError as error:
             raise CommandFailed(f"Cannot start {arguments[0]}: {error.strerror}.") from error
         finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from flamenco_core.wire.worker_api import Program
-from flamenco_runtime.children import end_child, start_child
+from flamenco_runtime.children import end_child, foreign_environment, start_child
 from flamenco_runtime.settings import BadSettings
 from flamenco_worker.failures import CommandFailed
 
@@ -143,7 +143,9 @@ def _is_executable(path: str) -> bool:
 async def _asked(kind: Kind, path: str) -> Program | None:
     """Run the program for its version; None when it is not what it seems to be."""
     try:
-        child = await start_child([path, kind.version_flag], output=asyncio.subprocess.PIPE)
+        child = await start_child(
+            [path, kind.version_flag], environment=foreign_environment(os.environ), output=asyncio.subprocess.PIPE
+        )
     except OSError:
         return None
     try:

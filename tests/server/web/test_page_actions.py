@@ -180,7 +180,7 @@ async def test_the_flipbook_plays_and_steps(farm: FakeFarm, page: Page) -> None:
     await expect(page.get_by_role("button", name="Newest")).to_have_attribute("aria-pressed", "false")
     await page.keyboard.press(" ")
     await expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    await expect(page.locator("#caption")).to_have_text("Frame 20, waiting")
+    await expect(page.locator("#caption")).not_to_contain_text("Frame 13 ")
     await page.keyboard.press(" ")
     await expect(page.get_by_role("button", name="Play")).to_be_visible()
     await page.get_by_role("button", name="Newest").click()
