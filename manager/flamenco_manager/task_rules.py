@@ -96,7 +96,7 @@ def ended_as(
 def has_failed_too_much(job: Job, policy: Policy) -> bool:
     """Tell whether so many tasks failed that the rest of the job is not worth trying."""
     failed = job.counts.get(TaskStatus.FAILED, 0)
-    # A quotient, not a product: 7 of 70 are a tenth, but 0.1 * 70 is more than 7.
+    # A quotient, not a product: 7 of 100 are 7 %, but 0.07 * 100 is more than 7.
     return failed >= policy.job_failed_tasks and failed / len(job.tasks) >= policy.job_failed_share
 
 

@@ -115,6 +115,18 @@ def test_only_plain_tasks_of_the_same_job_and_kind_are_handed_out_ahead_in_their
     assert [task.index for task in ahead] == [4, 5, 6, 7, 8]
 
 
+def test_what_a_silent_worker_may_still_be_at_is_not_handed_out_ahead() -> None:
+    site = Site()
+    job = short_job(site)
+    for _ in range(2):
+        site.takes(site.worker())
+    worker = site.worker()
+    site.passes(181, worker)
+    first, ahead = site.takes_ahead(worker, most=3)
+    assert [task.index for task in (first, *ahead)] == [0, 2, 3]
+    assert (first.lost, job.tasks[1].is_suspended) == (1, True)
+
+
 # -- what becomes of them
 
 

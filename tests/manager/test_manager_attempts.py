@@ -1,11 +1,12 @@
 """The life of an attempt: hand-out, silence, loss, failure, late words. Names of traces are those of traces.md."""
 
+import pytest
 from farm_builder import Site
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire.worker_api import TaskUpdate
 from flamenco_manager import attempts, job_rules, leases, worker_rules
-from flamenco_manager.attempts import NotAwake, StatusWanted, Verdict
+from flamenco_manager.attempts import BadTaskStatus, NotAwake, StatusWanted, Verdict
 
 
 def test_jobs_by_priority_then_age_and_tasks_by_priority_then_order() -> None:
@@ -343,6 +344,17 @@ def test_an_assignment_that_could_not_be_delivered_is_taken_back_without_blame()
     assert (handed.task.status, handed.task.lost, worker.task) == (TaskStatus.QUEUED, 0, None)
     attempts.take_back(site.farm, handed, site.now)
     assert site.takes(worker) is handed.task
+
+
+@pytest.mark.parametrize("status", ["queued", "soft-failed", "paused", "canceled"])
+def test_a_worker_cannot_set_what_only_the_manager_sets(status: str) -> None:
+    site = Site()
+    site.job()
+    worker = site.worker()
+    task = site.takes(worker)
+    with pytest.raises(BadTaskStatus, match=status):
+        site.says(worker, task, status, seq=1, steps_completed=1)
+    assert (task.status, task.seq, task.steps_completed) == (TaskStatus.ACTIVE, 0, 0)
 
 
 def test_a_report_about_an_attempt_never_handed_out_is_stale() -> None:

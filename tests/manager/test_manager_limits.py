@@ -199,6 +199,17 @@ def test_a_full_job_is_in_its_place_when_there_is_room_again() -> None:
     site.check()
 
 
+def test_a_job_that_was_full_when_the_policy_changed_is_in_its_place_when_there_is_room_again() -> None:
+    site = Site()
+    site.farm.set_policy(site.farm.policy, is_balanced=True)
+    full, _ = site.job([()] * 5, asked={"max_workers": 1}), site.job([()] * 5)
+    worker = site.worker()
+    task = site.takes(worker)
+    site.farm.set_policy(site.farm.policy, is_balanced=False)
+    site.says(worker, task, "completed")
+    assert site.takes(worker) is full.tasks[1]  # it is the older one
+
+
 def test_a_silent_worker_that_asks_does_not_get_its_task_again_if_its_job_is_full_by_now() -> None:
     site = Site()
     job, silent, other = site.job([(), ()], priorities=[50, 90], asked={"max_workers": 1}), site.worker(), site.worker()

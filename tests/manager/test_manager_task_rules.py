@@ -86,9 +86,9 @@ def test_three_failed_tasks_of_31_do_not_fail_the_job() -> None:
     assert job.status is JobStatus.ACTIVE
 
 
-@pytest.mark.parametrize(("tasks", "is_too_much"), [(69, True), (70, True), (71, False)])
-def test_seven_of_seventy_are_a_tenth(tasks: int, *, is_too_much: bool) -> None:
-    site = Site(failed_attempts=1)
+@pytest.mark.parametrize(("tasks", "is_too_much"), [(99, True), (100, True), (101, False)])
+def test_seven_of_a_hundred_are_seven_percent(tasks: int, *, is_too_much: bool) -> None:
+    site = Site(failed_attempts=1, job_failed_share=0.07)  # times 100, that is a little more than 7
     job, worker = site.job([()] * tasks), site.worker()
     for _ in range(7):
         assert job.status is not JobStatus.FAILED

@@ -101,6 +101,16 @@ def test_the_place_in_line_counts_what_waits_and_not_what_runs() -> None:
     site.check()
 
 
+def test_a_worker_that_has_its_next_task_already_is_busy_also_between_two_of_them() -> None:
+    site = Site()
+    job, worker = site.job([()] * 9), site.worker()
+    job.typical_s["misc"] = 1.0
+    first, ahead = site.takes_ahead(worker, most=3)
+    site.says(worker, first, "completed")
+    assert (worker.task, worker.reserved) == (None, ahead)
+    assert codes(site, job.tasks[8]) == ["busy"]
+
+
 def test_a_reason_names_no_more_than_a_line_can_hold_and_leaves_out_what_is_not_known() -> None:
     site = Site()
     job = site.job([()] * 30 + [tuple(range(30))])
