@@ -6,7 +6,7 @@ from pathlib import Path
 from farm_builder import EPOCH, needed
 from stored_site import StoredSite, stored_site
 
-from flamenco_core.statuses import JobStatus, TaskStatus
+from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire.definitions import Needs
 from flamenco_manager import asked_of_jobs, job_rules, worker_rules
 from flamenco_manager.attempts import Verdict
@@ -41,7 +41,8 @@ async def test_a_worker_that_had_died_before_the_restart_has_lost_its_task_when_
         site.takes(worker)
         site.sign_on(worker)
         job, (worker,) = await restarted(site, job, worker)
-        site.comes_back(worker)
+        worker_rules.say_status(site.farm, worker, WorkerStatus.AWAKE, site.now)
+        assert site.takes(worker) is job.tasks[0]
         assert job.tasks[0].lost == 1
 
 
