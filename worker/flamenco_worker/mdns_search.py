@@ -48,7 +48,14 @@ async def _multicast(addresses: Sequence[str]) -> AsyncIterator[AsyncZeroconf]:
         await network.zeroconf.async_wait_for_start()
         yield network
     finally:
-        await network.async_close()
+        closing, cancelled = asyncio.ensure_future(network.async_close()), False
+        while not closing.done():
+            try:
+                await asyncio.wait({closing})
+            except asyncio.CancelledError:  # its sockets would stay open; it takes a moment, and we end after it
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
 
 
 async def _look_up(zeroconf: Zeroconf, service_type: str, name: str, found: Found) -> None:
