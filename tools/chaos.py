@@ -4,13 +4,10 @@ They are tried in rounds, each with a seed of its own, so that a round that fail
 """
 
 import argparse
-import logging
 import secrets
 import sys
 import time
 from pathlib import Path
-
-import structlog
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUND = 250
@@ -20,7 +17,6 @@ ROUND = 250
 def main() -> int:
     """Run the rounds; tells how it went by the exit status."""
     asked = _arguments()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "manager")]
     from test_manager_histories import Histories, run_histories
 

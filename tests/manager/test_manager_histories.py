@@ -3,12 +3,16 @@
 ``make chaos`` tries many more of them; a history that fails is shrunk to the few steps that matter.
 """
 
+import contextlib
+import logging
 import os
 import secrets
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+import structlog
 from history import History
 from history_deeds import Deeds
 from history_end import bring_to_an_end
@@ -71,7 +75,19 @@ def run_histories(histories: int, steps: int, number: int) -> None:
         report_multiple_bugs=False,
     )
     machine = seed(number)(type("Histories", (Histories,), {}))
-    run_state_machine_as_test(machine, settings=chosen)
+    with _without_log_lines():
+        run_state_machine_as_test(machine, settings=chosen)
+
+
+@contextlib.contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Leave out what the Manager logs: of many thousand histories nobody could read it."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 @pytest.mark.timeout(900)
