@@ -266,12 +266,13 @@ class NaiveFarm:
     # Who could take what.
 
     def needs_of(self, task: NaiveTask) -> NaiveNeeds:
+        """What it asks for in the end; what is empty asks for nothing."""
         own, of_job = task.needs, task.job.needs
         return NaiveNeeds(
-            of_job.tag if own.tag is None else own.tag,
-            of_job.memory if own.memory is None else own.memory,
-            of_job.gpu if own.gpu is None else own.gpu,
-            of_job.limits if own.limits is None else own.limits,
+            (of_job.tag if own.tag is None else own.tag) or None,
+            (of_job.memory if own.memory is None else own.memory) or None,
+            (of_job.gpu if own.gpu is None else own.gpu) or None,
+            (of_job.limits if own.limits is None else own.limits) or None,
         )
 
     def fits(self, worker: NaiveWorker, task: NaiveTask) -> bool:
