@@ -12,7 +12,7 @@ from types import FrameType
 import pytest
 from farm_builder import EPOCH, Site, needed
 
-from flamenco_core.statuses import TaskStatus
+from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_core.wire.definitions import Needs
 from flamenco_manager import asked_of_jobs
 from flamenco_manager.model import Worker
@@ -81,6 +81,16 @@ def that_are_paused(site: Site, worker: Worker, count: int) -> None:
         site.pause(job)
 
 
+def that_are_paused_once_their_active_task_ends(site: Site, worker: Worker, count: int) -> None:
+    site.farm.set_policy(site.farm.policy, is_balanced=True)
+    jobs(site, count)
+    for _ in range(count):
+        site.takes(site.worker())
+    for job in site.farm.jobs.values():
+        site.pause(job)
+        assert job.status is JobStatus.PAUSE_REQUESTED
+
+
 def before_their_time(site: Site, worker: Worker, count: int) -> None:
     jobs(site, count, asked={"start_after": EPOCH + timedelta(days=1)})
 
@@ -98,6 +108,7 @@ CANNOT_TAKE = [
     of_a_project_at_its_cap,
     that_are_full,
     that_are_paused,
+    that_are_paused_once_their_active_task_ends,
     before_their_time,
     that_wait_for_a_job,
 ]
