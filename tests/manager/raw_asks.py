@@ -6,6 +6,7 @@ import struct
 from urllib.parse import urlsplit
 
 from manager_world import HttpWorker, World
+from trace_steps import until_in_memory
 
 
 class RawAsk:
@@ -29,9 +30,7 @@ class RawAsk:
 
     async def until_parked(self, world: World) -> None:
         """Wait until the Manager holds the answer back."""
-        async with asyncio.timeout(20):
-            while self._worker.id not in world.foreman.present:  # noqa: ASYNC110 (nobody tells us)
-                await asyncio.sleep(0.001)
+        await until_in_memory(lambda: self._worker.id in world.foreman.present)
 
     async def answer(self) -> bytes:
         """Return the head of the answer."""

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 from fake_server import FakeServer
 from manager_world import HttpWorker, World, a_task, manager_world, told
 from raw_asks import RawAsk
-from trace_steps import begun, reported, submitted, until_job, until_tasks
+from trace_steps import begun, disk_held, reported, submitted, until_in_memory, until_job, until_tasks
 
 from flamenco_core.identifiers import new_id
+from flamenco_manager import asked_of_jobs
 
 
 @pytest.fixture
@@ -84,9 +84,7 @@ async def test_an_ask_that_waits_gets_several_too(world: World) -> None:
     worker, job = await with_short_tasks(world, tasks=12)
     await world.server.asked("job.pause", job=job)
     ask = asyncio.create_task(worker.ask(wait_s=30, most=4))
-    async with asyncio.timeout(20):
-        while worker.id not in world.foreman.present:  # noqa: ASYNC110 (nobody tells us)
-            await asyncio.sleep(0.001)
+    await until_in_memory(lambda: worker.id in world.foreman.present)
     await world.server.asked("job.resume", job=job)
     reply = await ask
     assert [one["name"] for one in reply.json()["tasks"]] == ["task-2", "task-3", "task-4", "task-5"]
@@ -143,6 +141,8 @@ async def test_the_batch_that_ends_the_last_task_brings_the_next_ones(world: Wor
     assert again.json() == {"results": [{"task": tasks[1]["uuid"], "seq": 1, "result": "repeated"}]}
     unasked = await worker.batch(*[told(one, 1, taskStatus="completed") for one in last.json()["next"]])
     assert "next" not in unasked.json()
+    repeated = await worker.batch(told(tasks[0], 1, taskStatus="completed"), most=2)
+    assert "next" not in repeated.json()  # it is free, but this ended nothing
     await until_tasks(world, job, *["completed"] * 6, *["queued"] * 3)
 
 
@@ -160,25 +160,32 @@ async def test_there_is_no_next_for_a_worker_that_is_to_do_something_else_or_whe
     await until_job(world, job, "completed")
 
 
-async def test_all_that_could_not_be_delivered_is_taken_back(world: World, tmp_path: Path) -> None:
+async def test_all_that_could_not_be_delivered_is_taken_back(world: World) -> None:
     dead, _ = await with_short_tasks(world, tasks=6)
-    disk = apsw.Connection(str(tmp_path / "manager.sqlite"))
-    disk.execute("BEGIN IMMEDIATE")
-    ask = await RawAsk.parked(dead, wait_s=0, most=16)
-    async with asyncio.timeout(20):
-        while world.foreman.farm.workers[dead.id].is_free:  # noqa: ASYNC110 (nobody tells us)
-            await asyncio.sleep(0.001)
-    await ask.reset()
-    async with asyncio.timeout(20):
-        while not world.foreman.farm.workers[dead.id].is_free:  # noqa: ASYNC110 (nobody tells us)
-            await asyncio.sleep(0.001)
-    disk.execute("ROLLBACK")
-    disk.close()
+    worker = world.foreman.farm.workers[dead.id]
+    with disk_held(world):
+        ask = await RawAsk.parked(dead, wait_s=0, most=16)
+        await until_in_memory(lambda: len(worker.reserved) == 3)
+        await ask.reset()
+        await until_in_memory(lambda: worker.is_free)
     await dead.say_status("asleep")
     alive = await world.worker("alive")
     tasks = await several(alive, 16)
     assert [(one["name"], one["attempt"]) for one in tasks] == [(f"task-{number}", 2) for number in (2, 3, 4, 5)]
     assert {world.foreman.farm.tasks[one["uuid"]].lost for one in tasks} == {0}
+
+
+async def test_what_was_ahead_is_taken_back_also_when_the_first_was_cancelled_meanwhile(world: World) -> None:
+    dead, job = await with_short_tasks(world, tasks=6)
+    worker, farm = world.foreman.farm.workers[dead.id], world.foreman.farm
+    with disk_held(world):
+        ask = await RawAsk.parked(dead, wait_s=0, most=16)
+        await until_in_memory(lambda: len(worker.reserved) == 3)
+        assert worker.task is not None
+        asked_of_jobs.cancel_task(farm, worker.task, world.foreman.now())
+        await ask.reset()
+        await until_in_memory(lambda: worker.is_free)
+    await until_tasks(world, job, *["completed"] * 2, "canceled", *["queued"] * 3)
 
 
 async def test_a_worker_that_signs_off_gives_all_back_without_blame_for_those_not_begun(world: World) -> None:

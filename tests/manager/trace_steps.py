@@ -1,5 +1,9 @@
 """What traces are made of, over HTTP: orders that are carried out, and what is reported of jobs and tasks."""
 
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from manager_world import HttpWorker, World
@@ -98,3 +102,22 @@ async def passes(world: World, seconds: float, *in_touch: HttpWorker) -> None:
 async def may_run(worker: HttpWorker, task: dict[str, Any]) -> bool:
     answer: bool = (await worker.may_i_run(task, attempt=task.get("attempt"))).json()["mayKeepRunning"]
     return answer
+
+
+@contextmanager
+def disk_held(world: World) -> Iterator[None]:
+    """Let the Manager's disk take its time: nothing that is decided meanwhile is stored before the context ends."""
+    may_go_on = threading.Event()
+    journal = world.foreman._store._journal  # type: ignore[attr-defined]
+    journal.write(lambda _: may_go_on.wait())
+    try:
+        yield
+    finally:
+        may_go_on.set()
+
+
+async def until_in_memory(question: Callable[[], object], deadline_s: float = 20.0) -> None:
+    """Wait for something that only the Manager's memory holds: its disk is waited for, or nobody is told of it."""
+    async with asyncio.timeout(deadline_s):
+        while not question():  # noqa: ASYNC110 (nobody tells us)
+            await asyncio.sleep(0.001)

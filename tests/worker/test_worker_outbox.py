@@ -238,9 +238,10 @@ async def test_updates_of_a_flamenco_3_managers_task_go_alone(manager: FakeManag
     async with a_sender(manager, tmp_path / "outbox.sqlite", batches=True) as sender:
         manager.outage = 503
         old, new = new_id(), new_id()
-        for update, task in ((TaskUpdate(activity="a"), old), (TaskUpdate(attempt=1, seq=1), new)):
+        plain, numbered = (TaskUpdate(activity="a"), old), (TaskUpdate(attempt=1, seq=1), new)
+        for update, task in (plain, numbered, plain, (TaskUpdate(attempt=1, seq=2), new)):
             await sender.post(task, update)
         manager.outage = None
         await sender.drained()
-    assert [update["task"] for update in manager.updates] == [old, new]
-    assert manager.batches == [1]
+    assert [update["task"] for update in manager.updates] == [old, new, old, new]
+    assert manager.batches == [1, 1]
