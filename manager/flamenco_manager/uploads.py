@@ -73,6 +73,8 @@ class Uploads:
         """Logs (task, attempt) that somebody watches, and until when (the loop's time)."""
         self._grown: set[tuple[int, int]] = set()
         """Logs (task's key, attempt) that were added to since they began to be sent."""
+        self._newer: set[tuple[str, int]] = set()
+        """Thumbnails (job, frame) of which a newer one came since they began to be sent."""
 
     def wake(self) -> None:
         """Look for something to send."""
@@ -85,7 +87,8 @@ class Uploads:
         self.wake()
 
     async def queue_preview(self, job: str, frame: int) -> None:
-        """Let the thumbnail of a frame be sent."""
+        """Let the thumbnail of a frame be sent, also if an older one is on its way just now."""
+        self._newer.add((job, frame))
         await self._store.queue_preview(job, frame)
         self.wake()
 
@@ -121,8 +124,10 @@ class Uploads:
             if not frames and not logs:
                 return
             for job, frame in frames:
+                self._newer.discard((job, frame))
                 await self._send_frame(receiver, job, frame)
-                await self._store.preview_uploaded(job, frame)
+                if (job, frame) not in self._newer:
+                    await self._store.preview_uploaded(job, frame)
             for upload in logs:
                 self._grown.discard((upload.task_key, upload.attempt))
                 async with _at_leisure(is_alone=len(logs) == 1):

@@ -48,6 +48,9 @@ class FakeServer:
         self.logs_pass = asyncio.Event()
         """While it is not set, logs are taken but not acknowledged."""
         self.logs_pass.set()
+        self.thumbnails_pass = asyncio.Event()
+        """While it is not set, thumbnails are taken but not acknowledged."""
+        self.thumbnails_pass.set()
         self.refuse_tasks = False
         """The stream of tasks breaks off."""
         self.url = ""
@@ -231,6 +234,7 @@ class FakeServer:
     async def _frame(self, request: web.Request) -> web.Response:
         self.thumbnails[request.match_info["job"], int(request.match_info["frame"])] = await request.read()
         await self._tell()
+        await self.thumbnails_pass.wait()
         return web.Response(status=204)
 
     async def _blob(self, request: web.Request) -> web.Response:

@@ -90,6 +90,17 @@ async def test_a_small_jpeg_is_kept_as_it_is(world: World, tmp_path: Path) -> No
     await world.server.until(lambda: {(job, 3): images[3], (job, 4): images[4]} == world.server.thumbnails)
 
 
+async def test_a_thumbnail_that_is_replaced_while_it_is_uploaded_is_uploaded_again(world: World) -> None:
+    worker, job, task = await rendering(world)
+    first, second = an_image("jpeg", 64, 36), an_image("jpeg", 32, 18)
+    world.server.thumbnails_pass.clear()
+    assert (await send(worker, task, first)).status == 202
+    await world.server.until(lambda: world.server.thumbnails.get((job, 7)) == first)
+    assert (await send(worker, task, second)).status == 202  # another attempt has rendered it, too
+    world.server.thumbnails_pass.set()
+    await world.server.until(lambda: world.server.thumbnails.get((job, 7)) == second)
+
+
 async def test_a_small_file_that_claims_to_be_huge_is_not_kept_as_it_is(world: World, tmp_path: Path) -> None:
     worker, job, task = await rendering(world)
     small = an_image("jpeg", 10, 10)
