@@ -24,6 +24,8 @@ from flamenco_manager.task_logs import TaskLogs
 from flamenco_worker.task_reporter import TaskReporter
 from flamenco_worker.timing import Timing
 
+pytestmark = pytest.mark.timeout(300)
+
 ATTEMPTS = 3
 STEPS = 9
 LINES = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=12)
