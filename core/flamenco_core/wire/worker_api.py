@@ -10,9 +10,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from marshmallow import fields, validate
+from marshmallow import Schema, fields, validate
 
 from flamenco_core.statuses import TaskStatus, WorkerStatus
+from flamenco_core.wire.plain_updates import plain_update
 from flamenco_core.wire.schema import Boolean, Integer, ListOf, Number, Sha256, Timestamp, Uuid, WireSchema
 
 FEATURES = ("attempt", "wait", "frames", "batch")
@@ -322,6 +323,11 @@ class TaskUpdateSchema(WireSchema):
     frames = ListOf(fields.Nested(SavedFrameSchema), most=10_000)
     result = fields.Dict(keys=fields.String())
 
+    def load(self, data: Any, **kwargs: Any) -> Any:
+        """Load an update; a plain one in a quick way."""
+        plain = None if kwargs else plain_update(data)
+        return super().load(data, **kwargs) if plain is None else TaskUpdate(**plain)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchedUpdate(TaskUpdate):
@@ -343,6 +349,11 @@ class BatchedUpdateSchema(TaskUpdateSchema):
     )
     attempt = Integer(required=True, validate=validate.Range(min=1))
     seq = Integer(required=True, validate=validate.Range(min=1))
+
+    def load(self, data: Any, **kwargs: Any) -> Any:
+        """Load an update of a batch; a plain one in a quick way."""
+        plain = None if kwargs else plain_update(data, is_batched=True)
+        return Schema.load(self, data, **kwargs) if plain is None else BatchedUpdate(**plain)
 
 
 class BatchResult(StrEnum):
