@@ -72,3 +72,11 @@ class Unavailable(FlamencoError):
     """Not now; the same request may succeed later."""
 
     type = "unavailable"
+
+
+class TooMany(Unavailable):
+    """Whoever asks has more than a share of what there is for all; less of it may succeed later."""
+
+    type = "too-many"
+    retry_after_s: int = 30
+    """When it is worth asking again."""

@@ -45,12 +45,14 @@ from flamenco_manager.settings import Settings
 from flamenco_manager.stores.arrivals import SLICE_TASKS, ArrivalStore
 from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.stores.farm_store import FarmStore
+from flamenco_manager.stores.log_pieces import LogPieceStore
 from flamenco_manager.stores.media import MediaStore
 from flamenco_manager.stores.outbox import Outbox, prepare_link
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import TaskUpdates
 from flamenco_manager.uploads import Uploads
 from flamenco_runtime.clock import Clock, utc_now
+from flamenco_runtime.connections import room_for_all
 from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
 from flamenco_runtime.journal import Journal
@@ -76,7 +78,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
     """
     async with (
         build_app(settings) as app,
-        listening(app, settings.listen) as address,
+        listening(app, settings.listen, settings.http_limits) as address,
         announced(settings.name, address, settings.discovery),
     ):
         ready(address.url)
@@ -97,8 +99,10 @@ async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], flo
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     journal = await Journal.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
-    logs = TaskLogs(settings.data / "task-logs", LogLimits(settings.most_log_mib * MIB))
+    limits = LogLimits(settings.most_log_mib * MIB)
+    logs = TaskLogs(settings.data / "task-logs", limits, journal=LogPieceStore(journal))
     try:
+        await logs.restore()
         async with (
             aiohttp.ClientSession(timeout=TIMEOUT) as session,
             asyncio.TaskGroup() as group,
@@ -194,7 +198,7 @@ def _assembled(
         updates=TaskUpdates(foreman, store, logs, uploads),
         previews=intake,
     )
-    app = web.Application(middlewares=[problems, worker_errors], client_max_size=LARGEST_BODY_BYTES)
+    app = web.Application(middlewares=[problems, worker_errors, room_for_all], client_max_size=LARGEST_BODY_BYTES)
     app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[FOREMAN] = foreman
     site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))

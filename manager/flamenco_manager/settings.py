@@ -11,6 +11,7 @@ from flamenco_core.wire.variables import Variables
 from flamenco_manager.announcing import WAYS
 from flamenco_manager.model import Policy
 from flamenco_manager.variables import read_variables
+from flamenco_runtime.http_limits import HttpLimits
 from flamenco_runtime.proxies import Network, read_proxies
 from flamenco_runtime.settings import Address, setting
 
@@ -36,6 +37,9 @@ class Settings:
     )
     trusted_proxies: tuple[Network, ...] = setting(
         (), "addresses or networks of proxies whose X-Forwarded-For is believed, with commas between", read=read_proxies
+    )
+    connections_per_address: int = setting(
+        1000, "connections that one address may hold; this machine, and proxies that are trusted, any number"
     )
     worker_timeout_s: float = setting(60.0, "seconds of silence until the task of a Worker is given to others")
     idle_worker_timeout_s: float = setting(180.0, "seconds of silence until a Worker without a task counts as gone")
@@ -64,12 +68,19 @@ class Settings:
         for key in ("keep_logs_days", "keep_previews_days"):
             if not 0 < getattr(self, key) <= MOST_DAYS:
                 raise BadInput(f"{key} cannot be {getattr(self, key):g}: write a number of days up to {MOST_DAYS}.")
+        if self.connections_per_address < 1:
+            raise BadInput(f"connections_per_address cannot be {self.connections_per_address}: write 1 or more.")
         if self.approve not in APPROVALS:
             raise BadInput(f"approve cannot be {self.approve!r}: write one of {', '.join(APPROVALS)}.")
         if self.discovery not in WAYS:
             raise BadInput(f"discovery cannot be {self.discovery!r}: write one of {', '.join(WAYS)}.")
         if not self.server.startswith(("http://", "https://")):
             raise BadInput(f"server cannot be {self.server!r}: write its URL, for example http://127.0.0.1:8000.")
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        """What clients may hold and how long they may take."""
+        return HttpLimits(connections_per_address=self.connections_per_address)
 
     @property
     def policy(self) -> Policy:

@@ -2,6 +2,7 @@
 
 aiohttp itself has no limit on how long headers may take, and answers what it cannot parse as plain text, with a
 traceback in the log (quality.md, section 5: slow loris, bad headers).
+Nor has it one on how many there may be; one address gets no more than its share of them.
 """
 
 import asyncio
@@ -12,7 +13,10 @@ import structlog
 from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
+from flamenco_runtime.crowding import Crowd, Room, TooManyConnections
 from flamenco_runtime.http_limits import HttpLimits
+from flamenco_runtime.problems import Handler
+from flamenco_runtime.proxies import Network
 
 log = structlog.get_logger()
 
@@ -22,9 +26,19 @@ _TOO_SLOW = "The headers of the request did not come in time."
 class Connection(RequestHandler):
     """One connection, which is closed when a request does not come as fast as the limits want it."""
 
-    __slots__ = ("_begun_bytes", "_deadline", "_headers_s", "_open_requests", "_unread")
+    __slots__ = (
+        "_begun_bytes",
+        "_crowd",
+        "_crowded_s",
+        "_deadline",
+        "_headers_s",
+        "_open_requests",
+        "_origin",
+        "_unread",
+        "is_too_many",
+    )
 
-    def __init__(self, server: web.Server, limits: HttpLimits) -> None:
+    def __init__(self, server: web.Server, limits: HttpLimits, crowd: Crowd) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -34,6 +48,11 @@ class Connection(RequestHandler):
             auto_decompress=False,  # read_limited refuses what is compressed
         )
         self._headers_s = limits.headers_s
+        self._crowded_s = limits.crowded_s
+        self._crowd = crowd
+        self._origin: Network | None = None
+        self.is_too_many = False
+        """Its address holds as many as it may without this one."""
         self._deadline: asyncio.TimerHandle | None = None
         self._begun_bytes = 0
         """So much has come of a request whose headers are not complete."""
@@ -45,6 +64,14 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the client its time for the first request."""
         super().connection_made(transport)
+        address = _address(self.peername)
+        self._origin, room = self._crowd.enter(address)
+        if room is Room.OVERRUN:
+            transport.abort()  # type: ignore[attr-defined] # asyncio.Transport has it
+            return
+        if room is Room.NONE:
+            self.is_too_many = True
+            self._headers_s = min(self._headers_s, self._crowded_s)
         self._start_waiting()
 
     def data_received(self, data: bytes) -> None:
@@ -63,6 +90,8 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget about the client."""
+        self._crowd.leave(self._origin)
+        self._origin = None
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -114,6 +143,18 @@ class Connection(RequestHandler):
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+@web.middleware
+async def room_for_all(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what comes over more connections than one address may hold. Raises TooManyConnections."""
+    connection = request.protocol
+    if isinstance(connection, Connection) and connection.is_too_many:
+        raise TooManyConnections(
+            f"Too many connections come from {_address(connection.peername)}: close some, or ask whoever runs this to "
+            "allow more (connections_per_address)."
+        )
+    return await handler(request)
 
 
 def _document(status: int, message: str) -> bytes:

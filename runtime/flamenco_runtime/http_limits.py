@@ -1,8 +1,13 @@
-"""How long a client may take to send a request; a service can be given other limits, and its tests shorter ones."""
+"""How long clients may take, and how much they may hold; services can be given other limits, tests shorter ones."""
 
+import ipaddress
 from dataclasses import dataclass
 
 from aiohttp import web
+
+from flamenco_runtime.proxies import Network
+
+LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,13 @@ class HttpLimits:
     least_bytes_per_s: float = 16 * 1024
     keep_alive_s: float = 75.0
     """Idle connections stay open longer than the gaps between a Worker's polls (worker-api.md, section 1)."""
+
+    connections_per_address: int | None = None
+    """So many connections may come from one address; None: any number."""
+    uncounted: tuple[Network, ...] = LOOPBACK
+    """Addresses that may hold any number all the same; listed proxies may too, since they speak for many."""
+    crowded_s: float = 2.0
+    """``headers_s`` where there are too many: such a connection is held only to tell them so."""
 
     def patience_s(self, size_bytes: int) -> float:
         """Return how long a body may take of which so much has come."""

@@ -16,8 +16,10 @@ from flamenco_core.errors import (
     NotSignedIn,
     Outdated,
     TooLarge,
+    TooMany,
     Unavailable,
 )
+from flamenco_runtime.crowding import TooManyConnections
 from flamenco_runtime.json_body import TooSlow, UnsupportedEncoding, invalid
 from flamenco_runtime.strict_json import BadJson
 
@@ -35,17 +37,23 @@ _STATUSES: list[tuple[type[FlamencoError], int]] = [
     (NotFound, 404),
     (Conflict, 409),
     (Outdated, 412),
+    (TooMany, 429),
     (Unavailable, 503),
 ]
-UNREAD = (TooLarge, TooSlow, UnsupportedEncoding)
-"""Errors after which the rest of a body is not worth reading."""
+UNREAD = (TooLarge, TooSlow, UnsupportedEncoding, TooManyConnections)
+"""Errors after which the rest of a body is not worth reading: the connection is closed."""
 RETRY_AFTER_S = 2
-"""What a client is told to wait when we are unavailable."""
+"""What a client is told to wait when we are unavailable, and nobody knows for how long."""
 
 
 def status_of(error: FlamencoError) -> int:
     """Map an error to its HTTP status, by its kind; 500 for none of the kinds."""
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def retry_after(error: FlamencoError) -> str:
+    """Return the seconds after which it is worth asking again, as a header has them."""
+    return str(error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S)
 
 
 @web.middleware
@@ -73,7 +81,7 @@ def problem_reply(error: FlamencoError) -> web.Response:
         members["errors"] = error.errors
     response = _problem(status_of(error), error.type, str(error), members)
     if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        response.headers["Retry-After"] = retry_after(error)
     if isinstance(error, UNREAD):
         response.force_close()
     return response

@@ -18,7 +18,7 @@ def read_proxies(value: object) -> tuple[Network, ...]:
     listed = value if isinstance(value, list | tuple) else str(value).split(",")
     texts = [text for one in listed if (text := str(one).strip())]
     try:
-        return tuple(_mapped(ipaddress.ip_network(text, strict=False)) for text in texts)
+        return tuple(mapped(ipaddress.ip_network(text, strict=False)) for text in texts)
     except ValueError:
         raise ValueError("write addresses or networks, with commas between: 10.0.0.5, 192.168.0.0/16") from None
 
@@ -62,7 +62,7 @@ def _hops(request: web.Request) -> Iterator[str]:
 def _is_listed(address: str, proxies: Sequence[Network]) -> bool:
     if not proxies or not _is_address(address):
         return False
-    network = _mapped(ipaddress.ip_network(address))
+    network = mapped(ipaddress.ip_network(address))
     return any(network.version == proxy.version and network.subnet_of(proxy) for proxy in proxies)  # type: ignore[arg-type]
 
 
@@ -74,7 +74,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _mapped(network: Network) -> Network:
+def mapped(network: Network) -> Network:
     """Return an IPv4 network that is written as IPv6 as what it is."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     if mapped is None or network.prefixlen < 96:

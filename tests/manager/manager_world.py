@@ -159,7 +159,7 @@ async def manager_world(data: Path, server: FakeServer, **settings: Any) -> Asyn
     chosen = Settings(**{"server": server.url, "data": data, "token": TOKEN, "name": "site", **settings})
     async with (
         build_app(chosen, time.wall, time.monotonic) as app,
-        listening(app, Address("127.0.0.1", 0), limits) as address,
+        listening(app, Address("127.0.0.1", 0), limits or chosen.http_limits) as address,
         aiohttp.ClientSession() as session,
     ):
         yield World(address.url, server, session, time, app[FOREMAN])

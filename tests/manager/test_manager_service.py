@@ -49,8 +49,10 @@ async def test_a_manager_that_was_never_linked_says_what_to_do(server: FakeServe
         await serve(Settings(server=server.url, data=tmp_path), stop=asyncio.Event(), ready=lambda _: None)
 
 
-@pytest.mark.parametrize(("key", "value"), [("approve", "nobody"), ("server", "ftp://x")])
-def test_bad_settings_stop_the_start(key: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"), [("approve", "nobody"), ("server", "ftp://x"), ("connections_per_address", 0)]
+)
+def test_bad_settings_stop_the_start(key: str, value: object) -> None:
     with pytest.raises(BadInput, match=key):
         load_settings(Settings, prefix="FLAMENCO_MANAGER_", environ={}, overrides={key: value})
 

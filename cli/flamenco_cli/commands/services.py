@@ -97,12 +97,20 @@ async def add_manager_command(client: Client, name: str, as_json: bool) -> None:
 @click.option("--data", type=FOLDER, help="Folder of everything that the Manager keeps.")
 @click.option("--listen", metavar="HOST:PORT", help=f"{LISTEN_HELP} Workers connect here.")
 @click.option("--name", help="Name that people see. Without: this machine's.")
+@click.option(
+    "--connections-per-address",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Connections that one address may hold, so that none takes all; a Worker needs 2 or 3 for each of its slots. "
+    "Without: 1000. This machine, and proxies that are trusted, may hold any number.",
+)
 @log_options
 def manager_command(
     server: str | None,
     data: Path | None,
     listen: str | None,
     name: str | None,
+    connections_per_address: int | None,
     config: Path | None,
     log_level: str,
     log_json: bool,
@@ -113,7 +121,9 @@ def manager_command(
     FLAMENCO_MANAGER_TOKEN; later starts need none. Settings may also stand in the environment, as in
     FLAMENCO_MANAGER_LISTEN, or in a file (--config).
     """
-    overrides = _given(server=server, data=data, listen=listen, name=name)
+    overrides = _given(
+        server=server, data=data, listen=listen, name=name, connections_per_address=connections_per_address
+    )
     run_manager(overrides, os.environ, config, Logs(log_level, log_json))
 
 

@@ -3,17 +3,18 @@
 import structlog
 from aiohttp import web
 
-from flamenco_core.errors import BadInput, FlamencoError, Forbidden, Unavailable
+from flamenco_core.errors import BadInput, FlamencoError, Forbidden, TooMany, Unavailable
 from flamenco_manager.http.worker_sign_in import signed_in
 from flamenco_manager.preview_intake import UnknownImage
 from flamenco_manager.preview_scaler import TooManyPreviews
 from flamenco_runtime.json_body import TooSlow, json_reply
-from flamenco_runtime.problems import RETRY_AFTER_S, UNREAD, Handler, status_of
+from flamenco_runtime.problems import RETRY_AFTER_S, UNREAD, Handler, retry_after, status_of
 from flamenco_runtime.proxies import client_address
 
 log = structlog.get_logger()
 
 PREFIX = "/api/v3/"
+BY_WORKERS, REGISTER = f"{PREFIX}worker/", f"{PREFIX}worker/register-worker"
 LONGEST_LOGGED = 300
 """Characters of a foreign text in a line of the log."""
 
@@ -67,17 +68,24 @@ def _unavailable(request: web.Request, error: FlamencoError) -> web.Response:
     """Answer when we cannot: our Workers wait and try again; to others, a lost connection does less harm than a 5xx.
 
     A Flamenco 3 Worker throws away its identity, or its update, at any answer but a good one (worker-api.md 14), also
-    where its network is too slow. Whoever is no Worker is told of that.
+    where its network is too slow. Whoever is no Worker, or not yet one, is told of that.
     """
     status, worker = status_of(error), signed_in(request)
-    is_told = worker.knows_attempts if worker is not None else isinstance(error, TooSlow)
+    is_told = worker.knows_attempts if worker is not None else _can_be_told(request, error)
     if not is_told and request.transport is not None:
         request.transport.abort()
     response = json_reply({"code": status, "message": str(error)}, status=status)
-    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers["Retry-After"] = retry_after(error)
     if isinstance(error, UNREAD):
         response.force_close()
     return response
+
+
+def _can_be_told(request: web.Request, error: FlamencoError) -> bool:
+    """Tell whether an answer does no harm to a caller of whom we do not know who it is."""
+    if isinstance(error, TooMany):  # comes before anybody's credentials are looked at
+        return request.path == REGISTER or not request.path.startswith(BY_WORKERS)
+    return isinstance(error, TooSlow)
 
 
 def _note(request: web.Request, status: int, why: str) -> None:
