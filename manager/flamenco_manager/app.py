@@ -47,9 +47,11 @@ from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.stores.farm_store import FarmStore
 from flamenco_manager.stores.log_pieces import LogPieceStore
 from flamenco_manager.stores.media import MediaStore
+from flamenco_manager.stores.old_orders import OldOrders
 from flamenco_manager.stores.outbox import Outbox, prepare_link
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import TaskUpdates
+from flamenco_manager.tidying import Tidying
 from flamenco_manager.uploads import Uploads
 from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.connections import room_for_all
@@ -177,7 +179,7 @@ def _assembled(
         server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall
     )
     intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL)
-    tidying = MediaKeeper(
+    media_keeper = MediaKeeper(
         logs,
         previews,
         media,
@@ -188,12 +190,17 @@ def _assembled(
 
     def note(changes: Changes) -> None:
         link.note(changes)
-        tidying.note(changes)
+        media_keeper.note(changes)
 
     foreman.on_change = note
     use = WorkerUseCases(
         foreman=foreman,
-        gate=Gate(foreman, registration_token=settings.registration_token, approval=Approval(settings.approve)),
+        gate=Gate(
+            foreman,
+            registration_token=settings.registration_token,
+            approval=Approval(settings.approve),
+            limits=settings.newcomer_limits,
+        ),
         assignments=Assignments(arrivals_store, store, variables, settings.policy),
         updates=TaskUpdates(foreman, store, logs, uploads),
         previews=intake,
@@ -203,7 +210,8 @@ def _assembled(
     app[FOREMAN] = foreman
     site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
     app.add_routes([*reading_routes(site), *worker_routes(use)])
-    return app, [link.run(), intake.run(), tidying.run(lambda: foreman.now().wall)]
+    tidying = Tidying(foreman, OldOrders(journal))
+    return app, [link.run(), intake.run(), media_keeper.run(lambda: foreman.now().wall), tidying.run()]
 
 
 def _prepare(connection: apsw.Connection) -> None:

@@ -105,13 +105,13 @@ def approve(farm: Farm, worker: Worker, now: Moment) -> None:
         _request(farm, worker, wanted, now, f"Approved, and asked to {_TO[wanted]}.", is_lazy=True)
 
 
-def forget(farm: Farm, worker: Worker, now: Moment) -> None:
+def forget(farm: Farm, worker: Worker, now: Moment, why: str = "Removed from the farm.") -> None:
     """Remove a Worker: its task goes back, its calls are refused from now on, and the Server hears of it once more."""
     attempts.release(farm, worker, now, f"{worker.name} was removed from the farm.")
     worker.status, worker.status_before_error = WorkerStatus.OFFLINE, None
     worker.status_requested, worker.is_lazy, worker.lost_task = None, False, None
     worker.is_forgotten = True
-    farm.worker_state(worker, now.wall, "Removed from the farm.")
+    farm.worker_state(worker, now.wall, why)
     del farm.workers[worker.id]
     worker_rules.left(farm, worker)
 

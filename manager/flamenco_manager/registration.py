@@ -11,6 +11,7 @@ from flamenco_core.wire.worker_api import RegisteredWorker, WorkerRegistration
 from flamenco_manager import worker_rules
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Worker
+from flamenco_manager.newcomers import NewcomerLimits, Newcomers
 
 MOST_SECRET_BYTES = 72
 """What Flamenco 3 takes at most, so that a Worker can be moved between the two."""
@@ -44,22 +45,28 @@ class Caller:
 class Gate:
     """Lets Workers in."""
 
-    def __init__(self, foreman: Foreman, *, registration_token: str | None, approval: Approval) -> None:
+    def __init__(
+        self, foreman: Foreman, *, registration_token: str | None, approval: Approval, limits: NewcomerLimits
+    ) -> None:
         self._foreman = foreman
         self._token = registration_token
         self._approval = approval
+        self._newcomers = Newcomers(limits)
 
     async def register(self, registration: WorkerRegistration, caller: Caller, token: str | None) -> RegisteredWorker:
-        """Take in a Worker, or one of ours again that had been here. Raises BadInput."""
+        """Take in a Worker, or one of ours again that had been here. Raises BadInput, TooManyNewcomers."""
         secret = registration.secret.encode()
         if len(secret) > MOST_SECRET_BYTES:
             raise BadInput("secret has more than 72 bytes.", {"secret": "Longer than 72 bytes."})
         farm, digest = self._foreman.farm, hashlib.sha256(secret).digest()
         worker = worker_rules.returning(farm, registration, digest)
+        is_vouched_for = caller.is_this_machine or self._fits(token)
+        is_approved = is_vouched_for or self._trusts(caller)
         if worker is None:
+            if not is_vouched_for:
+                self._newcomers.check_room(farm, caller.address, self._foreman.now(), is_approved=is_approved)
             worker = Worker(new_id(), digest, registration.name, registration.platform, caller.address, ())
         worker.address = caller.address
-        is_approved = self._trusts(caller) or self._fits(token)
         worker_rules.register(farm, worker, registration, self._foreman.now(), is_approved=is_approved)
         await self._foreman.settle()
         return RegisteredWorker(
@@ -79,9 +86,7 @@ class Gate:
         return worker
 
     def _trusts(self, caller: Caller) -> bool:
-        if caller.is_this_machine or self._approval is Approval.ALL:
-            return True
-        return self._approval is Approval.LAN and caller.is_near
+        return self._approval is Approval.ALL or (self._approval is Approval.LAN and caller.is_near)
 
     def _fits(self, token: str | None) -> bool:
         return self._token is not None and token is not None and compare_digest(self._token.encode(), token.encode())

@@ -10,6 +10,7 @@ from flamenco_core.errors import BadInput
 from flamenco_core.wire.variables import Variables
 from flamenco_manager.announcing import WAYS
 from flamenco_manager.model import Policy
+from flamenco_manager.newcomers import NewcomerLimits
 from flamenco_manager.variables import read_variables
 from flamenco_runtime.http_limits import HttpLimits
 from flamenco_runtime.proxies import Network, read_proxies
@@ -41,6 +42,10 @@ class Settings:
     connections_per_address: int = setting(
         1000, "connections that one address may hold; this machine, and proxies that are trusted, any number"
     )
+    awaiting_workers: int = setting(1000, "Workers that may await approval; no new ones are taken in beside them")
+    new_workers_per_hour: int = setting(
+        256, "new Workers taken in from one address in an hour, but for those of this machine and with the token"
+    )
     worker_timeout_s: float = setting(60.0, "seconds of silence until the task of a Worker is given to others")
     idle_worker_timeout_s: float = setting(180.0, "seconds of silence until a Worker without a task counts as gone")
     starting_worker_timeout_s: float = setting(180.0, "seconds of silence allowed until a Worker has begun its task")
@@ -68,8 +73,9 @@ class Settings:
         for key in ("keep_logs_days", "keep_previews_days"):
             if not 0 < getattr(self, key) <= MOST_DAYS:
                 raise BadInput(f"{key} cannot be {getattr(self, key):g}: write a number of days up to {MOST_DAYS}.")
-        if self.connections_per_address < 1:
-            raise BadInput(f"connections_per_address cannot be {self.connections_per_address}: write 1 or more.")
+        for key in ("connections_per_address", "awaiting_workers", "new_workers_per_hour"):
+            if getattr(self, key) < 1:
+                raise BadInput(f"{key} cannot be {getattr(self, key)}: write 1 or more.")
         if self.approve not in APPROVALS:
             raise BadInput(f"approve cannot be {self.approve!r}: write one of {', '.join(APPROVALS)}.")
         if self.discovery not in WAYS:
@@ -81,6 +87,11 @@ class Settings:
     def http_limits(self) -> HttpLimits:
         """What clients may hold and how long they may take."""
         return HttpLimits(connections_per_address=self.connections_per_address)
+
+    @property
+    def newcomer_limits(self) -> NewcomerLimits:
+        """How many new Workers are taken in."""
+        return NewcomerLimits(self.awaiting_workers, self.new_workers_per_hour)
 
     @property
     def policy(self) -> Policy:

@@ -50,7 +50,8 @@ async def test_a_manager_that_was_never_linked_says_what_to_do(server: FakeServe
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("approve", "nobody"), ("server", "ftp://x"), ("connections_per_address", 0)]
+    ("key", "value"),
+    [("approve", "nobody"), ("server", "ftp://x"), ("connections_per_address", 0), ("awaiting_workers", 0)],
 )
 def test_bad_settings_stop_the_start(key: str, value: object) -> None:
     with pytest.raises(BadInput, match=key):

@@ -104,6 +104,20 @@ async def add_manager_command(client: Client, name: str, as_json: bool) -> None:
     help="Connections that one address may hold, so that none takes all; a Worker needs 2 or 3 for each of its slots. "
     "Without: 1000. This machine, and proxies that are trusted, may hold any number.",
 )
+@click.option(
+    "--new-workers-per-hour",
+    type=click.IntRange(1),
+    metavar="N",
+    help="New Workers that one address may register in an hour. Without: 256. Those of this machine, and those that "
+    "bring the registration token, do not count.",
+)
+@click.option(
+    "--awaiting-workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Workers that may await approval; no more are taken in until some are approved or forgotten. Without: 1000. "
+    "Those that are gone are forgotten after 7 days.",
+)
 @log_options
 def manager_command(
     server: str | None,
@@ -111,6 +125,8 @@ def manager_command(
     listen: str | None,
     name: str | None,
     connections_per_address: int | None,
+    new_workers_per_hour: int | None,
+    awaiting_workers: int | None,
     config: Path | None,
     log_level: str,
     log_json: bool,
@@ -122,7 +138,13 @@ def manager_command(
     FLAMENCO_MANAGER_LISTEN, or in a file (--config).
     """
     overrides = _given(
-        server=server, data=data, listen=listen, name=name, connections_per_address=connections_per_address
+        server=server,
+        data=data,
+        listen=listen,
+        name=name,
+        connections_per_address=connections_per_address,
+        new_workers_per_hour=new_workers_per_hour,
+        awaiting_workers=awaiting_workers,
     )
     run_manager(overrides, os.environ, config, Logs(log_level, log_json))
 
