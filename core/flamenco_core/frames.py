@@ -83,6 +83,8 @@ def _parse_part(part: str, text: str) -> range:
 def _without_repeats(written: list[range]) -> FrameRange:
     if sum(map(len, written)) > MOST_FRAMES:  # repeats count: a short text must not cost minutes
         raise BadFrames(f"More than {MOST_FRAMES} frames. Split the work into several jobs.")
+    if len(written) == 1:  # as most are: nothing in it comes twice
+        return FrameRange((written[0],))
     seen: set[int] = set()
     runs: list[range] = []
     for run in sorted(written, key=lambda run: (run.step, run.start)):

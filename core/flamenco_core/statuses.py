@@ -9,6 +9,9 @@ from enum import Enum
 class _Word(str, Enum):  # noqa: UP042 (StrEnum is not in Python 3.10, which Blender 3.4 carries)
     """An enum whose members are their own wire text, also when formatted."""
 
+    __hash__ = str.__hash__
+    """Equal to its text, so found by it; that of ``Enum`` is another, and slow where tasks are counted by status."""
+
     def __str__(self) -> str:
         return str(self.value)
 

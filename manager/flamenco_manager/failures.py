@@ -20,7 +20,7 @@ def fail(farm: Farm, task: Task, reason: str, now: Moment) -> None:
     """End the attempt that holds a task as a failure of its Worker."""
     worker, job = task.worker, task.job
     assert worker is not None
-    task.failed_by.append(FailedAttempt(worker.id, reason[:MOST_TEXT]))
+    task.failed_by = [*task.failed_by, FailedAttempt(worker.id, reason[:MOST_TEXT])]
     job.failures.setdefault((worker.id, task.type), set()).add(task.index)
     end_attempt(farm, task, now)
     if _is_the_one_at_fault(farm, worker, task):

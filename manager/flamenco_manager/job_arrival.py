@@ -4,7 +4,7 @@ Each step is stored before the next, so that it goes on after a restart where it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ import structlog
 
 from flamenco_core.errors import BadInput, FlamencoError, NotFound, Unavailable
 from flamenco_core.frames import BadFrames, parse_frames
-from flamenco_core.identifiers import task_id
+from flamenco_core.identifiers import task_ids
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import JobDefinition, JobFile, TaskDefinition
 from flamenco_core.wire.schema import LARGEST_INTEGER
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 AT_ONCE = 4
 """So many jobs come in side by side; a small one need not wait for a huge one."""
 MOST_TASKS = 1_000_000
+SLICES_TOLD = 10
+"""How far a job has come is told once in so many slices of its tasks: to tell costs as much as to store one."""
 
 
 class BadJob(BadInput):
@@ -46,8 +48,8 @@ class Source(Protocol):
     async def job(self, job_id: str) -> JobDefinition:
         """Fetch a job's definition. Raises NotFound when it is gone."""
 
-    def tasks(self, job_id: str, first: int) -> AsyncIterator[TaskDefinition]:
-        """Stream a job's tasks from an index on."""
+    def tasks(self, job_id: str, first: int) -> AsyncIterator[Sequence[TaskDefinition]]:
+        """Stream a job's tasks from an index on, some at a time: nobody else gets a turn while those are looked at."""
 
     def blob(self, sha256: str) -> AsyncIterator[bytes]:
         """Stream the contents of a file. Raises NotFound when it is gone."""
@@ -182,20 +184,27 @@ class Arrivals:
         if stored >= definition.task_count or _is_over(job):
             return
         batch: list[TaskDefinition] = []
-        async for task in source.tasks(job.id, stored):
-            _check_task(job, definition, task, stored + len(batch))
-            commands = self._variables.submitted(task.commands, definition.submitter_platform)
-            batch.append(replace(task, commands=commands))
-            if len(batch) == self._slice_tasks:
-                await self._store.keep_tasks(job, batch)
-                stored, batch = stored + len(batch), []
-                await self._say(job, f"Fetching tasks: {stored} of {definition.task_count}")
+        id_of = task_ids(job.id)
+        async for tasks in source.tasks(job.id, stored):
+            for task in tasks:
+                _check_task(id_of, definition, task, stored + len(batch))
+                batch.append(self._adopted(task, definition.submitter_platform))
+                if len(batch) == self._slice_tasks:
+                    await self._store.keep_tasks(job, batch)
+                    stored, batch = stored + len(batch), []
+                    if stored // self._slice_tasks % SLICES_TOLD == 0:
+                        await self._say(job, f"Fetching tasks: {stored} of {definition.task_count}")
             if _is_over(job):
                 return
         if stored + len(batch) < definition.task_count:
             raise Unavailable(f"only {stored + len(batch)} of {definition.task_count} tasks came.")
         if batch:
             await self._store.keep_tasks(job, batch)
+
+    def _adopted(self, task: TaskDefinition, platform: str) -> TaskDefinition:
+        """Have a task of a submitter's platform name paths as this site does."""
+        commands = self._variables.submitted(task.commands, platform)
+        return task if commands is task.commands else replace(task, commands=commands)
 
     async def _fetch_files(self, source: Source, job: Job, files: Sequence[JobFile]) -> None:
         wanted = list(dict.fromkeys(file.sha256 for file in files))
@@ -232,13 +241,13 @@ def _is_over(job: Job) -> bool:
     return job.status.is_ended
 
 
-def _check_task(job: Job, definition: JobDefinition, task: TaskDefinition, index: int) -> None:
+def _check_task(id_of: Callable[[int], str], definition: JobDefinition, task: TaskDefinition, index: int) -> None:
     """Refuse what would break the farm's own order. Raises BadJob."""
     if task.index != index or index >= min(definition.task_count, MOST_TASKS):
         raise BadJob(f"The Server sent task {task.index} of {definition.task_count} where task {index} was due.")
-    if task.id != task_id(job.id, index):
-        raise BadJob(f"Task {index} has the id {task.id}; it should be {task_id(job.id, index)}.")
-    if any(dependency >= index for dependency in task.depends_on):
+    if task.id != id_of(index):
+        raise BadJob(f"Task {index} has the id {task.id}; it should be {id_of(index)}.")
+    if task.depends_on and any(dependency >= index for dependency in task.depends_on):
         raise BadJob(f"Task {index} ({task.name!r}) waits for a task that comes after it.")
     if task.steps_total > LARGEST_INTEGER:
         raise BadJob(f"Task {index} ({task.name!r}) has more steps than can be counted.")

@@ -167,7 +167,7 @@ class Task:
     steps_total: int
     frames: str | None = None
     depends_on: Sequence[int] = ()
-    dependants: list["Task"] = field(default_factory=list)
+    dependants: Sequence["Task"] = ()
     open_dependencies: int = 0
     """How many tasks that it waits for are not completed."""
     stuck_dependencies: int = 0
@@ -184,7 +184,7 @@ class Task:
     activity: str = ""
     steps_completed: int = 0
     lost: int = 0
-    failed_by: list[FailedAttempt] = field(default_factory=list)
+    failed_by: Sequence[FailedAttempt] = ()
     retry_at_s: float = 0.0
     """Monotonic: before this, nobody who failed it gets it again."""
     marks: dict[str, float] | None = None

@@ -33,10 +33,11 @@ def link(job: Job, tasks: Sequence[Task]) -> None:
     job.tasks = tasks
     job.counts, job.live, job.failed_with_job, job.steps_completed, job.steps_total = {}, 0, 0, 0, 0
     job.failures = {}
+    dependants: dict[int, list[Task]] = {}
     for task in tasks:
         for index in task.depends_on:
             dependency = tasks[index]
-            dependency.dependants.append(task)
+            dependants.setdefault(index, []).append(task)
             task.open_dependencies += dependency.status is not TaskStatus.COMPLETED
             task.stuck_dependencies += _is_stuck(dependency)  # lower indexes are settled already
         job.counts[task.status] = job.counts.get(task.status, 0) + 1
@@ -46,6 +47,8 @@ def link(job: Job, tasks: Sequence[Task]) -> None:
         job.steps_total += task.steps_total
         for entry in task.failed_by:
             job.failures.setdefault((entry.worker, task.type), set()).add(task.index)
+    for index, waiting in dependants.items():
+        tasks[index].dependants = waiting
 
 
 def set_status(task: Task, status: TaskStatus) -> list[Task]:

@@ -64,6 +64,14 @@ class Lookup:
     moves_from: str = "linux"
 
 
+@dataclass(frozen=True)
+class Folders:
+    """What two-way variables name on one platform: each folder with its variable, the longest first."""
+
+    platform: str
+    names: Sequence[tuple[str, str]]
+
+
 def read_variables(document: object) -> Variables:
     """Read variables from settings. Raises BadVariables, which names the variable and the field."""
     try:
@@ -134,13 +142,17 @@ def expand(commands: Sequence[Command], meaning: Lookup) -> list[Command]:
     return _each_text(commands, lambda text: _expanded(text, meaning))
 
 
-def submit(commands: Sequence[Command], variables: Variables, platform: str) -> list[Command]:
-    """Replace what two-way variables name on a submitter's platform by the variables; the longest match wins."""
+def folders(variables: Variables, platform: str) -> Folders:
+    """Return the folders that two-way variables name on a submitter's platform."""
     known = [(item.value, name) for name, item in listed(variables, "users", platform).items() if item.is_twoway]
-    if not known:
-        return list(commands)
-    folders = sorted(known, key=lambda folder: (-len(folder[0]), folder[1]))
-    return _each_text(commands, lambda text: _submitted(text, folders, platform.lower()))
+    return Folders(platform.lower(), sorted(known, key=lambda folder: (-len(folder[0]), folder[1])))
+
+
+def submit(commands: Sequence[Command], known: Folders) -> Sequence[Command]:
+    """Replace what two-way variables name on a submitter's platform by the variables; the longest match wins."""
+    if not known.names:
+        return commands
+    return _each_text(commands, lambda text: _submitted(text, known.names, known.platform))
 
 
 def _expanded(text: str, meaning: Lookup) -> str:

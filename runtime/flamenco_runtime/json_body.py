@@ -99,7 +99,11 @@ def _too_large(limit_bytes: int) -> TooLarge:
 
 def load_json(schema: Schema, body: bytes | str, *, most_values: int | None = None) -> Any:
     """Parse JSON and load it through a schema. Raises BadJson, or BadInput with ``errors`` per field."""
-    document = parse_json(body, most_values=most_values)
+    return load_document(schema, parse_json(body, most_values=most_values))
+
+
+def load_document(schema: Schema, document: Any) -> Any:
+    """Load a parsed document through a schema. Raises BadInput with ``errors`` per field."""
     try:
         return schema.load(document)
     except ValidationError as error:

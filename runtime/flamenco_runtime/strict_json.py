@@ -7,7 +7,7 @@ refuses is read once more by a patient reader, to name the field.
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,8 +51,21 @@ def parse_json(body: bytes | str, *, most_values: int | None = None) -> Any:
         raise _too_deep(raw)
     if most_values is not None and values > most_values:
         raise BadJson(f"The body has {values} values, and may have {most_values}.")
-    _check_keys(raw, keys)
+    if not _has_distinct_keys(raw, keys):
+        json.loads(raw, object_pairs_hook=_without_repeats)
     return document
+
+
+def parse_json_lines(lines: Sequence[bytes]) -> list[Any]:
+    """Parse lines of JSON, each a document; the same as ``parse_json`` for each of them, quicker. Raises BadJson."""
+    try:
+        documents = [orjson.loads(line) for line in lines]
+    except orjson.JSONDecodeError:
+        return [parse_json(line) for line in lines]  # which names the field
+    keys, _, levels = _measured(documents)
+    if levels > MOST_LEVELS or not _has_distinct_keys(b"\n".join(lines), keys):
+        return [parse_json(line) for line in lines]
+    return documents
 
 
 def _measured(document: object) -> tuple[int, int, int]:
@@ -73,16 +86,14 @@ def _measured(document: object) -> tuple[int, int, int]:
     return keys, values, levels
 
 
-def _check_keys(raw: bytes, keys: int) -> None:
-    """Refuse keys that come twice, of which orjson keeps the last.
+def _has_distinct_keys(raw: bytes, keys: int) -> bool:
+    """Tell whether no key came twice, of which orjson keeps the last; False where that cannot be told so easily.
 
     Outside of texts a quote before a colon ends a key, and within texts a backslash stands before it. So where there
     are as many such quotes as keys, none came twice; unless a text ends in a backslash, or blanks are between the two.
     """
     ends = raw.count(b'":') - raw.count(b'\\":')
-    if ends == keys and b'\\\\"' not in raw and not _SPACED_KEY.search(raw):
-        return
-    json.loads(raw, object_pairs_hook=_without_repeats)
+    return ends == keys and b'\\\\"' not in raw and not _SPACED_KEY.search(raw)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamenco_core.identifiers import is_sha256, is_uuid, new_id, task_id
+from flamenco_core.identifiers import is_sha256, is_uuid, new_id, task_id, task_ids
 
 JOB = "6f1c2b1e-9a2d-4a53-8f5b-0d6c4d1b7a10"
 
@@ -21,6 +21,11 @@ def test_a_tasks_id_follows_from_job_and_index(job: uuid.UUID, index: int, other
     assert is_uuid(made)
     assert uuid.UUID(made).version == 5
     assert (made == task_id(str(job), other)) == (index == other)
+
+
+@given(st.uuids(), st.integers(0, 1_000_000))
+def test_a_tasks_id_is_the_name_based_uuid_of_the_standard(job: uuid.UUID, index: int) -> None:
+    assert task_ids(str(job))(index) == task_id(str(job).upper(), index) == str(uuid.uuid5(job, str(index)))
 
 
 def test_a_tasks_id_never_changes() -> None:

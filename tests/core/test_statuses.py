@@ -20,6 +20,7 @@ def test_the_words_are_those_of_the_flamenco_3_protocol() -> None:
 def test_a_status_is_its_own_wire_text_however_it_is_written(status: TaskStatus | JobStatus | WorkerStatus) -> None:
     assert status == status.value == str(status) == f"{status}" == f"{status}"
     assert type(status)(status.value) is status
+    assert {status.value: 1}[status] == {status: 1}[status.value] == 1  # type: ignore[index]
 
 
 def test_a_task_waits_only_when_queued_or_to_be_tried_again() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -113,6 +114,27 @@ async def test_cancelling_an_ended_job_is_dropped(server: FakeServer, tmp_path: 
         await server.until(lambda: 2 in server.results)
         assert server.results[2]["result"] == "dropped"
         assert "completed" in server.results[2]["why"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ({"commands": [{"name": "echo", "parameters": {}, "total_step_count": -1}]}, "commands.0.total_step_count"),
+        ({"priority": "high"}, "priority: Not a valid integer"),
+        ({"index": 7}, "sent task 7 of 700 where task 600 was due"),
+        ({"id": "6f2c2a9e-5a0e-4c4e-9f4f-0c9c0c1a5a11"}, "Task 600 has the id 6f2c2a9e"),
+        ({"depends_on": [600]}, "Task 600 ('echo') waits for a task that comes after it"),
+        ({"frames": "1-"}, "Task 600 ('echo') has bad frames"),
+    ],
+)
+async def test_a_task_that_is_wrong_fails_the_job_and_is_named(
+    server: FakeServer, tmp_path: Path, fault: dict[str, Any], why: str
+) -> None:
+    async with manager_world(tmp_path, server):
+        job = server.add_job([a_task() for _ in range(700)])
+        server.tasks[job][600] |= fault
+        await server.issue("job.submit", job=job)
+        assert why in (await server.until_job(job, "failed"))["activity"]
 
 
 @pytest.mark.parametrize("path", ["../evil", "/etc/passwd", "a/../../b", "C:/x", "con", "a\\b", "dir/\x00"])

@@ -81,7 +81,7 @@ def test_a_network_that_is_gone_for_five_minutes_in_a_frame_of_forty() -> None:
     assert (worker.status, task.is_suspended) == (WorkerStatus.ERROR, True)
     works(site, worker, task, 15)
     assert site.says(worker, task, "completed") is Verdict.APPLIED
-    assert (task.attempt, task.lost, task.failed_by, task.status) == (1, 0, [], COMPLETED)
+    assert (task.attempt, task.lost, list(task.failed_by), task.status) == (1, 0, [], COMPLETED)
     site.completes(job)
     site.check()
 
@@ -98,5 +98,5 @@ def test_a_network_that_is_gone_while_another_worker_has_nothing_to_do() -> None
     assert site.says(worker, task, activity="still at it", attempt=1) is Verdict.STALE
     assert (task.lost, task.worker) == (0, other)
     site.says(other, task, "completed")
-    assert (job.status, task.failed_by) == (JobStatus.COMPLETED, [])
+    assert (job.status, list(task.failed_by)) == (JobStatus.COMPLETED, [])
     site.check()

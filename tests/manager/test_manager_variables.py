@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flamenco_core.wire.variables import ALL, MOST_VARIABLES, PLATFORMS, Variable, Variables, VariableValue
 from flamenco_core.wire.worker_api import Command
 from flamenco_manager.farm_variables import FarmVariables
-from flamenco_manager.variables import BadVariables, expand, listed, lookup, predefined, read_variables, submit
+from flamenco_manager.variables import BadVariables, expand, folders, listed, lookup, predefined, read_variables, submit
 
 
 def one_way(value: str = "", **values: str) -> Variable:
@@ -33,7 +33,7 @@ def expanded(text: str, variables: Variables, platform: str = "linux", own: str 
 
 
 def submitted(text: str, variables: Variables, platform: str) -> str:
-    (command,) = submit([Command("echo", {"message": text})], variables, platform)
+    (command,) = submit([Command("echo", {"message": text})], folders(variables, platform))
     message: str = command.parameters["message"]
     return message
 
@@ -241,7 +241,7 @@ def test_a_backslash_in_a_name_is_kept_where_it_does_not_separate() -> None:
 
 def test_at_submission_numbers_and_nested_lists_are_left_alone() -> None:
     command = Command("x", {"a": ["/mnt/storage/a", 7, ["/mnt/storage"]], "b": {"c": "/mnt/storage"}, "d": 1.5}, 2)
-    assert submit([command], STORAGE, "linux") == [
+    assert submit([command], folders(STORAGE, "linux")) == [
         Command("x", {"a": ["{storage}/a", 7, ["/mnt/storage"]], "b": {"c": "/mnt/storage"}, "d": 1.5}, 2)
     ]
 

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import orjson
@@ -15,7 +15,7 @@ from flamenco_runtime.json_body import MIB, MOST_VALUES, json_reply, load_json, 
 from flamenco_runtime.problems import problems
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
-from flamenco_runtime.strict_json import MOST_LEVELS, BadJson, parse_json
+from flamenco_runtime.strict_json import MOST_LEVELS, BadJson, parse_json, parse_json_lines
 
 
 class Point(Schema):
@@ -230,6 +230,44 @@ def test_a_key_that_comes_twice_is_never_missed(keys: list[tuple[str, str]], tex
     else:
         with pytest.raises(BadJson, match="given twice"):
             parse_json(body)
+
+
+LINES = st.sampled_from(
+    [
+        b"{}",
+        b'{"a": 1, "b": [{"a": 2}]}',
+        b'{"a":1,"a":2}',
+        b'{"a" :1}',
+        b'{"a":"\\\\","b":"\\":"}',
+        b'{"a":"\\\\","a":"\\":"}',
+        b'{"a":1',
+        b'"b":1}',
+        b"{} {}",
+        b"",
+        b" ",
+        b'"text"',
+        b"[1, NaN]",
+        nested(MOST_LEVELS),
+        nested(MOST_LEVELS + 1),
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=4))
+def test_lines_are_read_each_by_itself(lines: list[bytes]) -> None:
+    """Whatever is wrong with one is found, and told as if it had come alone."""
+
+    def one_by_one() -> list[object]:
+        return [parse_json(line) for line in lines]
+
+    assert _outcome(lambda: parse_json_lines(lines)) == _outcome(one_by_one)
+
+
+def _outcome(read: Callable[[], list[object]]) -> object:
+    try:
+        return read()
+    except BadJson as error:
+        return str(error)
 
 
 def test_a_body_may_have_so_many_values_and_no_more() -> None:

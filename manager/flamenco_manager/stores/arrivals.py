@@ -8,7 +8,7 @@ import apsw
 import orjson
 
 from flamenco_core.wire.manager_api import JobDefinition, JobDefinitionSchema, TaskDefinition
-from flamenco_core.wire.worker_api import Command, CommandSchema
+from flamenco_core.wire.worker_api import Command
 from flamenco_manager.model import Job, Task
 from flamenco_manager.stores import rows
 from flamenco_runtime.journal import Journal
@@ -22,7 +22,6 @@ _NEW_TASK = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _DEFINITION = JobDefinitionSchema()
-_COMMAND = CommandSchema()
 
 
 class ArrivalStore:
@@ -64,10 +63,10 @@ class ArrivalStore:
     async def keep_tasks(self, job: Job, tasks: Sequence[TaskDefinition]) -> None:
         """Store the next tasks of a job: a whole slice, or its last tasks."""
         new = [rows.new_task_row(job.key, task) for task in tasks]
-        lines = [orjson.dumps([_COMMAND.dump(command) for command in task.commands]) for task in tasks]
-        body = zlib.compress(b"\n".join(lines), 1)
+        lines = b"\n".join([orjson.dumps(task.commands) for task in tasks])
 
         def work(connection: apsw.Connection) -> None:
+            body = zlib.compress(lines, 1)
             connection.executemany(_NEW_TASK, new)
             connection.execute("INSERT INTO command_slices VALUES (?, ?, ?)", (job.key, tasks[0].index, body))
 

@@ -205,12 +205,14 @@ def _job_of_task(connection: apsw.Connection, task_id: str) -> str | None:
 def _tasks(connection: apsw.Connection, job: Job, farm: Farm, now: Moment) -> list[Task]:
     keys = (rows.task_key(job.key, 0), rows.task_key(job.key + 1, 0))
     query = f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608
-    tasks = [rows.task_of(row, job, farm, now) for row in connection.execute(query, keys)]
+    read = rows.TaskReader(job, farm, now)
+    tasks = [read.task_of(row) for row in connection.execute(query, keys)]
+    latest_s = now.monotonic_s + LONGEST_WAIT_S
     for task in tasks:
-        task.retry_at_s = min(task.retry_at_s, now.monotonic_s + LONGEST_WAIT_S)
-        task.marks = {
-            worker: min(until_s, now.monotonic_s + LONGEST_WAIT_S) for worker, until_s in (task.marks or {}).items()
-        } or None
+        if task.retry_at_s > latest_s:
+            task.retry_at_s = latest_s
+        if task.marks:
+            task.marks = {worker: min(until_s, latest_s) for worker, until_s in task.marks.items()}
         if task.is_held and task.worker is not None:
             task.worker.task = task
         if task.is_reserved and task.worker is not None:

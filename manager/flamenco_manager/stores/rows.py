@@ -3,7 +3,6 @@
 Rows are made in the event loop, so that the writer thread never sees an object that changes under it.
 """
 
-import uuid
 from array import array
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from flamenco_core.wire.reports import FailedAttempt, SleepSchedule, SleepSchedu
 from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema, SavedFrame
 from flamenco_manager.farm import Farm
 from flamenco_manager.job_rules import describe, heed
-from flamenco_manager.model import Job, Moment, Task, Worker
+from flamenco_manager.model import Job, Kind, Moment, Task, Worker
 
 Row = tuple[Any, ...]
 
@@ -39,6 +38,7 @@ _PROFILE = (
     *("name", "platform", "address", "task_types", "software", "can_restart", "node", "slot", "hardware", "programs"),
     "features",
 )
+_STATUSES = {status.value: status for status in TaskStatus}
 _DEFINITION = JobDefinitionSchema()
 _HARDWARE = HardwareSchema()
 _PROGRAM = ProgramSchema()
@@ -52,7 +52,8 @@ def id_bytes(text: str) -> bytes:
 
 def id_text(raw: bytes) -> str:
     """Return a UUID in its hyphenated form."""
-    return str(uuid.UUID(bytes=raw))
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def moment_of(seconds: float | None) -> datetime | None:
@@ -80,7 +81,7 @@ def new_task_row(job_key: int, task: TaskDefinition) -> Row:
         task.priority,
         task.steps_total,
         task.frames,
-        array("I", sorted(set(task.depends_on))).tobytes(),
+        array("I", sorted(set(task.depends_on))).tobytes() if task.depends_on else b"",
         _needs_row(task.needs),
     )
 
@@ -116,47 +117,69 @@ def task_row(task: Task, now: Moment) -> Row:
     )
 
 
-def task_of(row: Row, job: Job, farm: Farm, now: Moment) -> Task:
-    """Make a task of its row (TASK_COLUMNS), for a farm that has its Workers already."""
-    needs = Needs(**orjson.loads(row[25])) if row[25] else None
-    marks = {worker: _monotonic(until, now) for worker, until in orjson.loads(row[19]).items()} if row[19] else None
-    return Task(
-        key=row[0],
-        id=id_text(row[1]),
-        job=job,
-        index=row[0] % TASKS_PER_JOB,
-        name=row[2],
-        kind=farm.kind_of(job, row[3], needs),
-        needs=needs,
-        priority=row[4],
-        steps_total=row[5],
-        frames=row[6],
-        depends_on=array("I", row[7]),
-        status=TaskStatus(row[8]),
-        attempt=row[9],
-        worker=farm.workers.get(id_text(row[10])) if row[10] else None,
-        is_held=bool(row[11]),
-        has_begun=bool(row[12]),
-        seq=row[13],
-        activity=row[14],
-        steps_completed=row[15],
-        lost=row[16],
-        failed_by=failures_of(row[17]),
-        retry_at_s=_monotonic(row[18], now) if row[18] else 0.0,
-        marks=marks,
-        failed_with_job=bool(row[20]),
-        result=orjson.loads(row[21]) if row[21] else None,
-        touched_s=now.monotonic_s,
-        begun_s=now.monotonic_s,
-        output_s=now.monotonic_s,
-        started_at=moment_of(row[22]),
-        finished_at=moment_of(row[23]),
-        rev=row[24],
-        is_reserved=bool(row[26]),
-        is_pause_wanted=bool(row[27]),
-        requeued_by=row[28],
-        fresh_after=row[29],
-    )
+class TaskReader:
+    """Makes the tasks of one job of their rows, for a farm that has its Workers already.
+
+    What many tasks have in common is made once: a job may have a million of them, and memory holds them all.
+    """
+
+    def __init__(self, job: Job, farm: Farm, now: Moment) -> None:
+        self._job = job
+        self._farm = farm
+        self._now = now
+        self._names: dict[str, str] = {}
+        self._kinds: dict[tuple[str, bytes | None], tuple[Kind, Needs | None]] = {}
+
+    def task_of(self, row: Row) -> Task:
+        """Make a task of its row (TASK_COLUMNS)."""
+        now_s = self._now.monotonic_s
+        kind, needs = self._kinds.get((row[3], row[25])) or self._kind_of(row[3], row[25])
+        return Task(
+            key=row[0],
+            id=id_text(row[1]),
+            job=self._job,
+            index=row[0] % TASKS_PER_JOB,
+            name=self._names.setdefault(row[2], row[2]),
+            kind=kind,
+            needs=needs,
+            priority=row[4],
+            steps_total=row[5],
+            frames=row[6],
+            depends_on=array("I", row[7]) if row[7] else (),
+            status=_STATUSES[row[8]],
+            attempt=row[9],
+            worker=self._farm.workers.get(id_text(row[10])) if row[10] else None,
+            is_held=bool(row[11]),
+            has_begun=bool(row[12]),
+            seq=row[13],
+            activity=row[14],
+            steps_completed=row[15],
+            lost=row[16],
+            failed_by=failures_of(row[17]),
+            retry_at_s=_monotonic(row[18], self._now) if row[18] else 0.0,
+            marks=self._marks_of(row[19]),
+            failed_with_job=bool(row[20]),
+            result=orjson.loads(row[21]) if row[21] else None,
+            touched_s=now_s,
+            begun_s=now_s,
+            output_s=now_s,
+            started_at=moment_of(row[22]),
+            finished_at=moment_of(row[23]),
+            rev=row[24],
+            is_reserved=bool(row[26]),
+            is_pause_wanted=bool(row[27]),
+            requeued_by=row[28],
+            fresh_after=row[29],
+        )
+
+    def _kind_of(self, task_type: str, stored: bytes | None) -> tuple[Kind, Needs | None]:
+        needs = Needs(**orjson.loads(stored)) if stored else None
+        found = self._kinds[task_type, stored] = self._farm.kind_of(self._job, task_type, needs), needs
+        return found
+
+    def _marks_of(self, stored: bytes | None) -> dict[str, float] | None:
+        marks = orjson.loads(stored) if stored else {}
+        return {worker: _monotonic(until, self._now) for worker, until in marks.items()} or None
 
 
 def more_marks(stored: bytes | None, marks: Mapping[str, datetime]) -> bytes:
@@ -165,9 +188,9 @@ def more_marks(stored: bytes | None, marks: Mapping[str, datetime]) -> bytes:
     return orjson.dumps({**present, **{worker: until.timestamp() for worker, until in marks.items()}})
 
 
-def failures_of(stored: bytes | None) -> list[FailedAttempt]:
+def failures_of(stored: bytes | None) -> Sequence[FailedAttempt]:
     """Read a stored failure list."""
-    return [FailedAttempt(worker, reason) for worker, reason in orjson.loads(stored)] if stored else []
+    return [FailedAttempt(worker, reason) for worker, reason in orjson.loads(stored)] if stored else ()
 
 
 def job_row(job: Job) -> Row:
