@@ -9,15 +9,13 @@ from typing import Any
 import apsw
 import orjson
 
-from flamenco_core.wire.manager_api import NO_DIGEST, Order, Report, ReportSchema
+from flamenco_core.wire.manager_api import NO_DIGEST, Order
 from flamenco_manager.stores import reports, rows
 from flamenco_manager.stores.farm_store import Also
 from flamenco_runtime.journal import Journal
 
 MOST_ROWS = 1_000
 """A report holds at most so many objects of a kind; the next report has the rest."""
-
-_REPORT = ReportSchema()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +56,7 @@ class Outbox:
 
     async def state(self) -> LinkState:
         """Return how far both sides have come."""
-        query = "SELECT feed, server_feed, last_order, last_order_digest, next_report, last_report_digest FROM link"
-        row: Any = await self._journal.read(lambda connection: connection.execute(query).fetchone())
-        feed, server_feed, *rest = row
-        return LinkState(rows.id_text(feed), rows.id_text(server_feed) if server_feed else None, *rest)
+        return await self._journal.read(_state)
 
     async def adopt_server(self, feed: str) -> None:
         """Note the feed of the Server's store."""
@@ -137,21 +132,19 @@ class Outbox:
 
         What changes while we read stays unreported: its ``rev`` tells.
         """
-        state = await self.state()
-        gathered = await self._journal.read(lambda connection: reports.gather(connection, MOST_ROWS))
-        if gathered.is_empty:
+        made = await self._journal.read(_next_report)
+        if made is None:
             return None
-        report = Report(report=state.next_report, previous=state.last_report_digest, **gathered.records)
-        body = orjson.dumps(_REPORT.dump(report))
-        digest = hashlib.sha256(body).hexdigest()
+        report, gathered = made
+        digest = hashlib.sha256(report.body).hexdigest()
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute("INSERT INTO reports VALUES (?, ?, ?)", (report.report, body, digest))
-            connection.execute("UPDATE link SET next_report = ?, last_report_digest = ?", (report.report + 1, digest))
+            connection.execute("INSERT INTO reports VALUES (?, ?, ?)", (report.number, report.body, digest))
+            connection.execute("UPDATE link SET next_report = ?, last_report_digest = ?", (report.number + 1, digest))
             reports.mark_reported(connection, gathered)
 
         await self._journal.write(work)
-        return FrozenReport(report.report, body)
+        return report
 
     async def acknowledged(self, number: int) -> None:
         """Drop the reports up to this number: the Server has them on disk."""
@@ -227,6 +220,23 @@ def prepare_link(connection: apsw.Connection, new_feed: str) -> None:
             "INSERT INTO link (feed, last_order_digest, last_report_digest) VALUES (?, ?, ?)",
             (rows.id_bytes(new_feed), NO_DIGEST, NO_DIGEST),
         )
+
+
+def _state(connection: apsw.Connection) -> LinkState:
+    query = "SELECT feed, server_feed, last_order, last_order_digest, next_report, last_report_digest FROM link"
+    row: Any = connection.execute(query).fetchone()
+    feed, server_feed, *rest = row
+    return LinkState(rows.id_text(feed), rows.id_text(server_feed) if server_feed else None, *rest)
+
+
+def _next_report(connection: apsw.Connection) -> tuple[FrozenReport, reports.Gathered] | None:
+    """Write what was not reported yet, in the reader's thread: a thousand objects would keep others waiting."""
+    gathered = reports.gather(connection, MOST_ROWS)
+    if gathered.is_empty:
+        return None
+    state = _state(connection)
+    document = {"report": state.next_report, "previous": state.last_report_digest, **gathered.objects}
+    return FrozenReport(state.next_report, orjson.dumps(document)), gathered
 
 
 def _executing(statement: str, bindings: Iterable[Any]) -> Callable[[apsw.Connection], None]:

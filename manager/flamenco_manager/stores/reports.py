@@ -1,30 +1,42 @@
-"""What a report says: the rows that the Server has not heard of, as records of the wire."""
+"""What a report says: the rows that the Server has not heard of, as they travel.
 
-from collections.abc import Sequence
+They are written as ``ReportSchema`` writes its records, but without making records of them: a busy farm reports a
+thousand objects a second. A test holds what is written here to the schema.
+"""
+
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import apsw
 import orjson
 
-from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import (
-    FrameReport,
-    JobReport,
-    OrderResult,
-    Rev,
-    TaskReport,
-    WorkerReport,
-    WorkerState,
-)
-from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema
+from flamenco_core.statuses import WorkerStatus
+from flamenco_core.wire.schema import rfc3339
 from flamenco_manager.stores import rows
+from flamenco_manager.stores.rows import Row
 
 EPOCH = 1
 """Raised when a store is put back from a backup, which nothing does yet."""
 
-_HARDWARE = HardwareSchema()
-_PROGRAM = ProgramSchema()
+Document = dict[str, Any]
+"""An object of a report."""
+_Told = tuple[tuple[Any, ...], Document]
+"""The key and rev of a row, and what is told of it."""
+
+_PROFILE = (
+    "name",
+    "address",
+    "platform",
+    "software",
+    "task_types",
+    "node",
+    "slot",
+    "hardware",
+    "programs",
+    "can_restart",
+)
+"""Of what a Worker said of itself, the Server hears this."""
 
 _ORDERS = "SELECT number, result, why, answer FROM orders WHERE unreported = 1 LIMIT ?"
 _JOBS = """
@@ -56,15 +68,15 @@ SELECT number, worker, status, at, why FROM worker_states WHERE unreported = 1 O
 
 @dataclass
 class Gathered:
-    """Records for a report, and the keys and revs of the rows that they were made of."""
+    """Objects for a report by their kinds, and the keys and revs of the rows that they were made of."""
 
-    records: dict[str, list[Any]] = field(default_factory=dict)
+    objects: dict[str, list[Document]] = field(default_factory=dict)
     keys: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """There is nothing to tell."""
-        return not any(self.records.values())
+        return not any(self.objects.values())
 
 
 def gather(connection: apsw.Connection, most: int) -> Gathered:
@@ -80,7 +92,7 @@ def gather(connection: apsw.Connection, most: int) -> Gathered:
     ):
         pairs = [read(row) for row in connection.execute(query, (most,))]
         found.keys[kind] = [key for key, _ in pairs]
-        found.records[kind] = [record for _, record in pairs]
+        found.objects[kind] = [document for _, document in pairs]
     return found
 
 
@@ -100,101 +112,116 @@ def mark_reported(connection: apsw.Connection, gathered: Gathered) -> None:
     connection.execute("DELETE FROM workers WHERE is_forgotten = 1 AND unreported = 0")
 
 
-def _order(row: Sequence[Any]) -> tuple[tuple[Any, ...], OrderResult]:
+def _order(row: Row) -> _Told:
     number, result, why, answer = row
-    return (number,), OrderResult(number, result, why, orjson.loads(answer) if answer else None)
+    return (number,), _said({"order": number, "result": result, "why": why, "answer": _json(answer)})
 
 
-def _job(row: Sequence[Any]) -> tuple[tuple[Any, ...], JobReport]:
+def _job(row: Row) -> _Told:
     key, job, rev, status, activity, counts, steps_completed, steps_total, started_at, finished_at = row[:10]
     facts, is_deleted = orjson.loads(row[10]), row[11]
-    return (key, rev), JobReport(
-        id=rows.id_text(job),
-        rev=Rev(EPOCH, rev),
-        status=JobStatus(status),
-        activity=activity,
-        counts=orjson.loads(counts),
-        steps_completed=steps_completed,
-        steps_total=steps_total,
-        started_at=rows.moment_of(started_at),
-        finished_at=rows.moment_of(finished_at),
-        priority=facts.get("priority"),
-        tag=facts.get("tag"),
-        project=facts.get("project", ""),
-        deleted=bool(is_deleted),
-    )
+    document = {
+        "id": rows.id_text(job),
+        "rev": [EPOCH, rev],
+        "status": status,
+        "activity": activity,
+        "counts": orjson.loads(counts),
+        "steps_completed": steps_completed,
+        "steps_total": steps_total,
+        "started_at": _time(started_at),
+        "finished_at": _time(finished_at),
+        "priority": facts.get("priority"),
+        "tag": facts.get("tag"),
+        "project": facts.get("project", ""),
+        "deleted": bool(is_deleted),
+    }
+    return (key, rev), _said(document)
 
 
-def _task(row: Sequence[Any]) -> tuple[tuple[Any, ...], TaskReport]:
+def _task(row: Row) -> _Told:
     key, task, job, rev, status, attempt, activity, steps_completed, steps_total, worker, profile = row[:11]
     failed_by, result, started_at, finished_at = row[11:]
-    return (key, rev), TaskReport(
-        id=rows.id_text(task),
-        job=rows.id_text(job),
-        rev=Rev(EPOCH, rev),
-        status=TaskStatus(status),
-        attempt=attempt,
-        activity=activity,
-        steps_completed=steps_completed,
-        steps_total=steps_total,
-        worker=rows.id_text(worker) if worker else None,
-        worker_name=orjson.loads(profile)["name"] if profile else "",
-        failed_by=rows.failures_of(failed_by),
-        result=orjson.loads(result) if result else None,
-        started_at=rows.moment_of(started_at),
-        finished_at=rows.moment_of(finished_at),
-    )
+    document = {
+        "id": rows.id_text(task),
+        "job": rows.id_text(job),
+        "rev": [EPOCH, rev],
+        "status": status,
+        "attempt": attempt,
+        "activity": activity,
+        "steps_completed": steps_completed,
+        "steps_total": steps_total,
+        "worker": rows.id_text(worker) if worker else None,
+        "worker_name": _name_in(profile) if profile else "",
+        "failed_by": [{"worker": by, "reason": reason} for by, reason in _json(failed_by) or ()],
+        "result": _json(result),
+        "started_at": _time(started_at),
+        "finished_at": _time(finished_at),
+    }
+    return (key, rev), _said(document)
 
 
-def _frame(row: Sequence[Any]) -> tuple[tuple[Any, ...], FrameReport]:
+def _frame(row: Row) -> _Told:
     key, frame, layer, job, task, attempt, rev, path, size_bytes, sha256, width, height, seconds = row
-    return (key, frame, layer, rev), FrameReport(
-        job=rows.id_text(job),
-        task=rows.id_text(task),
-        attempt=attempt,
-        frame=frame,
-        rev=Rev(EPOCH, rev),
-        path=path,
-        size_bytes=size_bytes,
-        sha256=sha256.hex(),
-        layer=layer,
-        width=width,
-        height=height,
-        seconds=seconds,
-    )
+    document = {
+        "job": rows.id_text(job),
+        "task": rows.id_text(task),
+        "attempt": attempt,
+        "frame": frame,
+        "rev": [EPOCH, rev],
+        "path": path,
+        "size_bytes": size_bytes,
+        "sha256": sha256.hex(),
+        "layer": layer,
+        "width": width,
+        "height": height,
+        "seconds": seconds,
+    }
+    return (key, frame, layer, rev), document
 
 
-def _worker_state(row: Sequence[Any]) -> tuple[tuple[Any, ...], WorkerState]:
+def _worker_state(row: Row) -> _Told:
     number, worker, status, at, why = row
-    moment = rows.moment_of(at)
-    assert moment is not None
-    return (number,), WorkerState(rows.id_text(worker), WorkerStatus(status), moment, why)
+    return (number,), {"worker": rows.id_text(worker), "status": status, "at": _time(at), "why": why}
 
 
-def _worker(row: Sequence[Any]) -> tuple[tuple[Any, ...], WorkerReport]:
+def _worker(row: Row) -> _Told:
     worker, rev, profile, status, is_approved, status_requested, current_task, last_seen = row[:8]
     is_lazy, tags, schedule, is_forgotten = row[8:]
-    said = orjson.loads(profile)
-    return (worker, rev), WorkerReport(
-        id=rows.id_text(worker),
-        rev=Rev(EPOCH, rev),
-        name=said["name"],
-        address=said["address"],
-        platform=said["platform"],
-        software=said["software"],
-        task_types=said["task_types"],
-        status=WorkerStatus(status) if status else WorkerStatus.OFFLINE,
-        approved=bool(is_approved),
-        status_requested=WorkerStatus(status_requested) if status_requested else None,
-        current_task=rows.id_text(current_task) if current_task else None,
-        last_seen=rows.moment_of(last_seen),
-        node=said["node"],
-        slot=said["slot"],
-        hardware=_HARDWARE.load(said["hardware"]) if said["hardware"] else None,
-        programs=[_PROGRAM.load(program) for program in said["programs"]],
-        tags=orjson.loads(tags),
-        lazy=bool(is_lazy),
-        schedule=rows.schedule_of(schedule),
-        can_restart=said["can_restart"],
-        forgotten=bool(is_forgotten),
-    )
+    profile_said = orjson.loads(profile)
+    document = {
+        "id": rows.id_text(worker),
+        "rev": [EPOCH, rev],
+        **{name: profile_said[name] for name in _PROFILE},
+        "status": status or str(WorkerStatus.OFFLINE),
+        "approved": bool(is_approved),
+        "status_requested": status_requested,
+        "current_task": rows.id_text(current_task) if current_task else None,
+        "last_seen": _time(last_seen),
+        "tags": orjson.loads(tags),
+        "lazy": bool(is_lazy),
+        "schedule": _json(schedule),
+        "blocked": [],
+        "forgotten": bool(is_forgotten),
+    }
+    return (worker, rev), _said(document)
+
+
+def _said(document: Document) -> Document:
+    """Leave out what there is nothing to say of, as a schema does."""
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _json(stored: bytes | None) -> Any:
+    return orjson.loads(stored) if stored else None
+
+
+def _time(seconds: float | None) -> str | None:
+    moment = rows.moment_of(seconds)
+    return None if moment is None else rfc3339(moment)
+
+
+@lru_cache(maxsize=256)
+def _name_in(profile: bytes) -> str:
+    """Return a Worker's name: a thousand tasks in a report may be of the same few."""
+    name: str = orjson.loads(profile)["name"]
+    return name
