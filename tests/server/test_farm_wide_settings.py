@@ -122,6 +122,12 @@ async def test_tags_are_made_described_anew_listed_and_deleted(world: World) -> 
     assert (await world.admin.call("DELETE", "tags/gpu")).problem == (404, "no-such-tag")
 
 
+@pytest.mark.parametrize("path", ["tags/a%7B1%7D", "tags/a%3F%23%25b", "tags/a%2F"])
+async def test_a_tag_may_have_any_characters_that_can_be_seen(world: World, path: str) -> None:
+    assert (await world.admin.call("PUT", path, json={})).status == 200
+    assert (await world.admin.call("DELETE", path)).status == 204
+
+
 @pytest.mark.parametrize("name", ["%20", "x" * 65, "a%00b", "a%0Ab"])
 async def test_what_is_no_name_of_a_tag_is_refused(world: World, name: str) -> None:
     reply = await world.admin.call("PUT", f"tags/{name}", json={})

@@ -46,6 +46,8 @@ class WantedSettingsSchema(FarmSettingsSchema):
         unknown = RAISE
 
 
+_ONE_TAG = "/api/v1/tags/{name:[^/]+}"
+"""Whatever stands there: by itself, aiohttp keeps braces out."""
 _TAG = TagSchema()
 _DELETE_QUERY = DeleteQuery()
 _WANTED = WantedSettingsSchema()
@@ -69,8 +71,8 @@ def tag_routes(tags: TagStore, bus: EventBus, clock: Clock) -> list[web.RouteDef
 
     return [
         web.get("/api/v1/tags", every),
-        web.put("/api/v1/tags/{name}", put),
-        web.delete("/api/v1/tags/{name}", delete),
+        web.put(_ONE_TAG, put),
+        web.delete(_ONE_TAG, delete),
     ]
 
 
