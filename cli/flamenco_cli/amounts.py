@@ -13,6 +13,9 @@ _UNITS = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", start=1)},
 }
 _MEMORY = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhd]\s*)+", re.ASCII)
+_DURATION_PART = re.compile(r"([0-9.]+)([smhd])", re.ASCII)
 _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}", re.ASCII)
 
 
@@ -29,6 +32,24 @@ def memory_of(text: str) -> int:
     if match is None or unit is None:
         raise BadAmount(f"--memory: {text!r} is no amount of memory. Write it as in 8GB or 512MB.")
     return int(float(match["number"]) * unit)
+
+
+def duration_of(text: str, option: str) -> float:
+    """Read how long something may take, in seconds: ``90m``, ``2h``, ``1h 30m``. Raises BadAmount."""
+    written = text.strip().lower()
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(written))
+    if not _DURATION.fullmatch(written) or not seconds:
+        raise BadAmount(f"{option}: {text!r} is no length of time. Write it as in 90m, 2h or 1h30m.")
+    return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """Write a length of time as ``duration_of`` reads it."""
+    parts, left = list[str](), seconds
+    for unit in ("d", "h", "m"):
+        count, left = divmod(left, _SECONDS[unit])
+        parts += [f"{count:.0f}{unit}"] if count else []
+    return "".join([*parts, *([f"{left:.10g}s"] if left or not parts else [])])
 
 
 def start_of(text: str, now: datetime) -> datetime:

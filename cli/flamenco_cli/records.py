@@ -74,6 +74,8 @@ class Job(TypedDict):
     memory_bytes: NotRequired[int | None]
     gpu: NotRequired[str | None]
     limits: NotRequired[Mapping[str, int]]
+    task_runtime_limit_s: NotRequired[float | None]
+    task_silence_limit_s: NotRequired[float | None]
 
 
 class Failure(TypedDict):

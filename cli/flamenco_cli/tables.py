@@ -1,6 +1,6 @@
 """Lists of jobs, tasks, frames, Workers, Managers and job types, as tables for people."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from flamenco_cli.amounts import duration_text
 from flamenco_cli.columns import Column, Rows
 from flamenco_cli.records import (
     Failure,
@@ -326,7 +327,16 @@ def _terms_lines(job: Job) -> Mapping[str, str]:
             + [name if count == 1 else f"{count} × {name}" for name, count in limits.items()]
         ),
         "At most": f"{job['max_workers']} Workers" if job.get("max_workers") else "",
+        "Each task": ", ".join(_task_limits(job)),
     }
+
+
+def _task_limits(job: Job) -> Iterator[str]:
+    """Say how long a task may run, and be silent."""
+    if runtime_s := job.get("task_runtime_limit_s"):
+        yield f"at most {duration_text(runtime_s)}"
+    if silence_s := job.get("task_silence_limit_s"):
+        yield f"at most {duration_text(silence_s)} without output"
 
 
 def _written(value: object) -> str:

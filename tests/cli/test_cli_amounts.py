@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flamenco_cli.amounts import BadAmount, limits_of, memory_of, start_of
+from flamenco_cli.amounts import BadAmount, duration_of, duration_text, limits_of, memory_of, start_of
 from flamenco_cli.sleep_times import BadSleepTimes, window_of, window_text
 from flamenco_core.wire.manager_api import DAYS
 
@@ -37,6 +37,29 @@ def test_memory_is_read_in_the_units_that_are_written(text: str, size_bytes: int
 def test_what_is_no_memory_is_refused(text: str) -> None:
     with pytest.raises(BadAmount, match="--memory"):
         memory_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90m", 5400), ("2h", 7200), ("1h30m", 5400), ("1H 30M", 5400), ("1.5d", 129_600), ("5s", 5)]
+)
+def test_a_length_of_time_is_read_in_the_units_that_are_written(text: str, seconds: float) -> None:
+    assert duration_of(text, "--x") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "0m", "-5m", "long", "5 m", "1,5h", "m", "1h30", "٥m", "1e3s"])
+def test_what_is_no_length_of_time_is_refused_by_its_option(text: str) -> None:
+    with pytest.raises(BadAmount, match="--task-time"):
+        duration_of(text, "--task-time")
+
+
+@given(st.integers(1, 10**8))
+def test_a_length_of_time_that_is_written_is_read_as_the_same(seconds: int) -> None:
+    assert duration_of(duration_text(seconds), "--x") == seconds
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5400, "1h30m"), (90_061, "1d1h1m1s"), (0.5, "0.5s"), (86_400, "1d")])
+def test_a_length_of_time_is_written_short(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
 
 
 @pytest.mark.parametrize(

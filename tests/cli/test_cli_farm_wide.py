@@ -56,13 +56,17 @@ def test_what_a_job_asks_of_the_farm_is_sent_and_shown(flamenco: Flamenco, manag
         *("submit", "--type", "echo-sleep-test", "--project", "Film", "--tag", "gpu", "--paused"),
         *("--start-after", "2030-01-01T08:00Z", "--max-workers", 3, "--after", needed[:8], "--memory", "16GB"),
         *("--gpu", "optix", "--limit", "renderman=2", "--json"),
+        *("--task-time", "1h30m", "--task-silence", "20m"),
     ).json
     assert (job["project"], job["tag"], job["start_paused"], job["max_workers"]) == ("Film", "gpu", True, 3)
     assert (job["start_after"], job["memory_bytes"]) == ("2030-01-01T08:00:00.000Z", 16_000_000_000)
     assert (job["gpu"], job["limits"]) == ("OPTIX", {"renderman": 2})
+    assert (job["task_runtime_limit_s"], job["task_silence_limit_s"]) == (5400, 1200)
     assert job["needs_jobs"] == [{"job": needed, "ended": False}]
     sheet = flamenco("job", job["id"]).out
     for words in ("Film", "gpu", "2030-01-01", needed[:8], "16.0 GB, GPU OPTIX, 2 × renderman", "3 Workers"):
+        assert words in sheet
+    for words in ("at most 1h30m", "at most 20m without output"):
         assert words in sheet
 
 
@@ -74,6 +78,9 @@ def test_what_a_job_asks_of_the_farm_is_sent_and_shown(flamenco: Flamenco, manag
         (["--limit", "maya=x"], "--limit"),
         (["--memory", "lots"], "--memory"),
         (["--gpu", "voodoo"], "gpu"),
+        (["--task-time", "90"], "--task-time: '90' is no length of time. Write it as in 90m"),
+        (["--task-silence", "0m"], "--task-silence"),
+        (["--task-silence", "99999d"], "task_silence_limit_s"),
         (["--start-after", "soon"], "--start-after"),
         (["--max-workers", "0"], "--max-workers"),
         (["--after", "ffffffff"], "No job 'ffffffff'"),

@@ -144,6 +144,27 @@ def test_a_priority_is_changed(flamenco: Flamenco, manager: PlayedManager) -> No
     assert flamenco("priority", "101", job).status == 2
 
 
+def test_a_job_gets_a_tag_and_none_again(flamenco: Flamenco, manager: PlayedManager) -> None:
+    flamenco("tag", "add", "gpu {1}")
+    jobs = [manager.running_job() for _ in range(2)]
+    outcome = flamenco("tag", "set", "gpu {1}", *(job[:8] for job in jobs), "--json")
+    assert (outcome.status, [job["tag"] for job in outcome.json]) == (0, ["gpu {1}"] * 2)
+    assert outcome.err.splitlines() == [f"Tag gpu {{1}} for {job[:8]} (nap)." for job in jobs]
+    outcome = flamenco("tag", "set", "--none", jobs[0][:8], "--json")
+    assert (outcome.status, outcome.json[0]["tag"]) == (0, None)
+    assert outcome.err == f"No tag for {jobs[0][:8]} (nap).\n"
+    assert flamenco("job", jobs[1], "--json").json["tag"] == "gpu {1}"
+
+
+@pytest.mark.parametrize("words", [["gpu"], ["no-such", "JOB"], ["gpu", "JOB", "ffffffff"], ["--none"]])
+def test_a_tag_that_cannot_be_set_changes_nothing(flamenco: Flamenco, manager: PlayedManager, words: list[str]) -> None:
+    flamenco("tag", "add", "gpu")
+    job = manager.running_job()
+    assert flamenco("tag", "set", *(job if word == "JOB" else word for word in words)).status == 2
+    assert flamenco("job", job, "--json").json["tag"] is None
+    assert manager.kinds() == []
+
+
 def test_a_deleted_job_is_in_the_bin_until_it_is_brought_back(flamenco: Flamenco, manager: PlayedManager) -> None:
     manager.answers["job.delete"] = becomes(manager, "canceled", priority=50, deleted=True)
     manager.answers["job.undelete"] = becomes(manager, "canceled", priority=50)

@@ -7,6 +7,7 @@ import click
 import orjson
 
 from flamenco_cli.client import Client
+from flamenco_cli.commands.steering import set_tag_command
 from flamenco_cli.running import json_option, with_client
 from flamenco_cli.tables import settings_sheet, tags_table
 from flamenco_cli.teaching import Group, Verb
@@ -17,7 +18,11 @@ BY_NAME = ("limits", "project_caps")
 """Settings that hold a number for each of several names."""
 
 
-@click.group("tag", cls=Group, examples=["flamenco tag list", "flamenco tag add gpu --description 'has a GPU'"])
+@click.group(
+    "tag",
+    cls=Group,
+    examples=["flamenco tag list", "flamenco tag add gpu --description 'has a GPU'", "flamenco tag set gpu 3f2a"],
+)
 def tag_command() -> None:
     """Tags: groups of Workers that jobs may ask for."""
 
@@ -57,6 +62,9 @@ async def delete_command(client: Client, name: str, force: bool) -> None:
     """Delete a tag. One that unfinished jobs or Workers use is kept, unless by force."""
     await client.delete_tag(name, force=force)
     say(f"Deleted the tag {name!r}.")
+
+
+tag_command.add_command(set_tag_command)
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""``flamenco pause``, ``resume``, ``cancel``, ``requeue``, ``priority``, ``delete``, ``undelete``: steer jobs."""
+"""``flamenco pause``, ``resume``, ``cancel``, ``requeue``, ``priority``, ``delete``, ``undelete``, ``tag set``."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -127,6 +127,29 @@ async def priority_command(client: Client, priority: int, job_ids: Sequence[str]
 
     words = f"Priority {priority} for {{}}."
     await ask_each(client, complete, Question(act, client.job, partial(_said, words)), as_json=as_json)
+
+
+@click.command(
+    "set",
+    cls=Verb,
+    examples=["flamenco tag set gpu 3f2a 77c0", "flamenco tag set --none 3f2a          any Worker may run it again"],
+)
+@click.argument("words", metavar="TAG ID...", nargs=-1, required=True)
+@click.option("--none", "is_none", is_flag=True, help="No tag: write only the jobs.")
+@json_option
+@with_client
+async def set_tag_command(client: Client, words: Sequence[str], is_none: bool, as_json: bool) -> None:
+    """Let jobs run only on Workers with a tag, or on any. What runs goes on."""
+    tag, job_ids = (None, words) if is_none else (words[0], words[1:])
+    if not job_ids:
+        raise BadInput("Name a tag and the jobs: flamenco tag set gpu 3f2a. Or no tag: flamenco tag set --none 3f2a")
+    complete = await _complete(client, job_ids)
+
+    async def act(job_id: str) -> Job:
+        return await client.change_job(job_id, tag=tag)
+
+    said = "No tag for {}." if tag is None else f"Tag {tag.replace('{', '{{').replace('}', '}}')} for {{}}."
+    await ask_each(client, complete, Question(act, client.job, partial(_said, said)), as_json=as_json)
 
 
 async def _complete(client: Client, job_ids: Sequence[str]) -> list[str]:

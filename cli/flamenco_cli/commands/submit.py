@@ -16,7 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from flamenco_cli.amounts import limits_of, memory_of, start_of
+from flamenco_cli.amounts import duration_of, limits_of, memory_of, start_of
 from flamenco_cli.client import Client
 from flamenco_cli.running import json_option, with_client
 from flamenco_cli.submission import Wish, submit
@@ -61,6 +61,7 @@ class SubmitProgress:
         "flamenco submit scene.blend -f 1-250 -o /render/sh010 --wait",
         "flamenco submit scene.blend --set chunk_size=5 --set format=JPEG",
         "flamenco submit --type echo-sleep-test --set message=hello",
+        "flamenco submit scene.blend --task-time 2h --task-silence 30m      what hangs is tried again",
         "flamenco submit comp.blend --after 3f2a --tag gpu --memory 16GB --start-after 18:30",
     ],
 )
@@ -85,6 +86,17 @@ class SubmitProgress:
 @click.option("--gpu", metavar="BACKEND", help="Only Workers with such a GPU: OPTIX, CUDA, HIP, METAL, ONEAPI, or any.")
 @click.option(
     "--limit", "limits", multiple=True, metavar="NAME[=N]", help="Holds so much of this limit of the farm. Repeatable."
+)
+@click.option(
+    "--task-time",
+    metavar="TIME",
+    help="A task that runs for longer counts as failed, and is tried again: 90m, 2h, 1h30m. Without: no limit.",
+)
+@click.option(
+    "--task-silence",
+    metavar="TIME",
+    help="So does one that prints nothing for longer, as a render that hangs: 20m. Some frames are silent for as long "
+    "as they render.",
 )
 @click.option("--wait", is_flag=True, help="Show progress until the job has ended; exit code 1 if it failed.")
 @json_option
@@ -132,6 +144,8 @@ def _terms(
     memory: str | None,
     gpu: str | None,
     limits: Sequence[str],
+    task_time: str | None,
+    task_silence: str | None,
 ) -> Mapping[str, object]:
     """Return what a job asks of the farm, as the API has it; what was not written is left out. Raises BadAmount."""
     start = start_of(start_after, datetime.now().astimezone()) if start_after is not None else None
@@ -145,6 +159,8 @@ def _terms(
         "memory_bytes": memory_of(memory) if memory is not None else None,
         "gpu": gpu,
         "limits": limits_of(limits) or None,
+        "task_runtime_limit_s": duration_of(task_time, "--task-time") if task_time is not None else None,
+        "task_silence_limit_s": duration_of(task_silence, "--task-silence") if task_silence is not None else None,
     }
     return {key: value for key, value in wanted.items() if value is not None}
 
