@@ -179,7 +179,34 @@ def _assembled(
         server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall
     )
     intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL)
-    media_keeper = MediaKeeper(
+    media_keeper = _media_keeper(settings, logs, previews, media, foreman)
+
+    foreman.on_change = _to_all(link.note, media_keeper.note)
+    use = WorkerUseCases(
+        foreman=foreman,
+        gate=_gate(settings, foreman),
+        assignments=Assignments(arrivals_store, store, variables, settings.policy),
+        updates=TaskUpdates(foreman, store, logs, uploads),
+        previews=intake,
+    )
+    site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
+    tidying = Tidying(foreman, OldOrders(journal))
+    runs = [link.run(), intake.run(), media_keeper.run(lambda: foreman.now().wall), tidying.run()]
+    return _web_application(settings, foreman, site, use), runs
+
+
+def _to_all(*listeners: Callable[[Changes], None]) -> Callable[[Changes], None]:
+    def note(changes: Changes) -> None:
+        for listener in listeners:
+            listener(changes)
+
+    return note
+
+
+def _media_keeper(
+    settings: Settings, logs: TaskLogs, previews: Previews, media: MediaStore, foreman: Foreman
+) -> MediaKeeper:
+    return MediaKeeper(
         logs,
         previews,
         media,
@@ -188,30 +215,22 @@ def _assembled(
         keep_previews=timedelta(days=settings.keep_previews_days),
     )
 
-    def note(changes: Changes) -> None:
-        link.note(changes)
-        media_keeper.note(changes)
 
-    foreman.on_change = note
-    use = WorkerUseCases(
-        foreman=foreman,
-        gate=Gate(
-            foreman,
-            registration_token=settings.registration_token,
-            approval=Approval(settings.approve),
-            limits=settings.newcomer_limits,
-        ),
-        assignments=Assignments(arrivals_store, store, variables, settings.policy),
-        updates=TaskUpdates(foreman, store, logs, uploads),
-        previews=intake,
+def _gate(settings: Settings, foreman: Foreman) -> Gate:
+    return Gate(
+        foreman,
+        registration_token=settings.registration_token,
+        approval=Approval(settings.approve),
+        limits=settings.newcomer_limits,
     )
+
+
+def _web_application(settings: Settings, foreman: Foreman, site: Site, use: WorkerUseCases) -> web.Application:
     app = web.Application(middlewares=[problems, worker_errors, room_for_all], client_max_size=LARGEST_BODY_BYTES)
     app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[FOREMAN] = foreman
-    site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
     app.add_routes([*reading_routes(site), *worker_routes(use)])
-    tidying = Tidying(foreman, OldOrders(journal))
-    return app, [link.run(), intake.run(), media_keeper.run(lambda: foreman.now().wall), tidying.run()]
+    return app
 
 
 def _prepare(connection: apsw.Connection) -> None:

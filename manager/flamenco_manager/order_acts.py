@@ -104,7 +104,10 @@ class OrderActs:
         self._follow = follow
         """Called with each ``task.log`` order."""
         self._recalled: list[Job] = []
-        self._acts: Mapping[str, Act] = {
+        self._acts: Mapping[str, Act] = {**self._acts_on_work(), **self._acts_on_the_farm()}
+
+    def _acts_on_work(self) -> Mapping[str, Act]:
+        return {
             "job.submit": self._submit,
             "job.cancel": self._cancel,
             "job.pause": self._on_job(asked_of_jobs.pause),
@@ -120,6 +123,10 @@ class OrderActs:
             "task.requeue": self._requeue_task,
             "task.log": self._send_log,
             "task.why": self._why,
+        }
+
+    def _acts_on_the_farm(self) -> Mapping[str, Act]:
+        return {
             "worker.approve": self._on_worker(lambda farm, worker, now, _: asked_of_workers.approve(farm, worker, now)),
             "worker.status": self._on_worker(_request_status),
             "worker.tags": self._on_worker(_set_tags),

@@ -132,7 +132,6 @@ class TaskReader:
 
     def task_of(self, row: Row) -> Task:
         """Make a task of its row (TASK_COLUMNS)."""
-        now_s = self._now.monotonic_s
         kind, needs = self._kinds.get((row[3], row[25])) or self._kind_of(row[3], row[25])
         return Task(
             key=row[0],
@@ -160,9 +159,9 @@ class TaskReader:
             marks=self._marks_of(row[19]),
             failed_with_job=bool(row[20]),
             result=orjson.loads(row[21]) if row[21] else None,
-            touched_s=now_s,
-            begun_s=now_s,
-            output_s=now_s,
+            touched_s=self._now.monotonic_s,
+            begun_s=self._now.monotonic_s,
+            output_s=self._now.monotonic_s,
             started_at=moment_of(row[22]),
             finished_at=moment_of(row[23]),
             rev=row[24],
