@@ -67,6 +67,8 @@ log = structlog.get_logger()
 
 FOREMAN = web.AppKey("foreman", Foreman)
 """Where an app keeps its foreman."""
+TASK_LOGS = web.AppKey("task_logs", TaskLogs)
+"""Where an app keeps the logs of tasks."""
 LARGEST_BODY_BYTES = 32 * 1024 * 1024
 """aiohttp's own limit, above those of the routes."""
 SPOOL = "incoming-previews"
@@ -120,6 +122,7 @@ async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], flo
             erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
             app, runs = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing)
             runs += [foreman.tick_for_ever(), logs.sync_for_ever(), erasing.run(), _raise_when_failed(failed)]
+            app[TASK_LOGS] = logs
             loops = [group.create_task(run) for run in runs]
             yield app
             for loop in loops:

@@ -18,6 +18,7 @@ from flamenco_core.wire.definitions import Needs
 from flamenco_core.wire.reports import WorkerState
 from flamenco_core.wire.worker_api import SavedFrame
 from flamenco_manager.fitting import can_take
+from flamenco_manager.held_pieces import HeldPiece
 from flamenco_manager.limits import Limits
 from flamenco_manager.model import Job, Kind, Kinds, Policy, Task, Worker
 from flamenco_manager.scheduler import Scheduler
@@ -48,13 +49,14 @@ class Changes:
     frames: list[tuple[Task, int, SavedFrame]] = field(default_factory=list)
     forgotten_frames: list[Task] = field(default_factory=list)
     ended_attempts: list[tuple[Task, int]] = field(default_factory=list)
+    log_pieces: list[tuple[Task, HeldPiece]] = field(default_factory=list)
     touched_workers: set[str] = field(default_factory=set)
     new_work: int = 0
     is_urgent: bool = False
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to store."""
-        return bool(self.jobs or self.tasks or self.workers or self.frames or self.ended_attempts)
+        return bool(self.jobs or self.tasks or self.workers or self.frames or self.ended_attempts or self.log_pieces)
 
 
 class Farm:
@@ -124,6 +126,10 @@ class Farm:
     def frame_saved(self, task: Task, attempt: int, frame: SavedFrame) -> None:
         """Note that an attempt saved a frame."""
         self._changes.frames.append((task, attempt, frame))
+
+    def log_said(self, task: Task, piece: HeldPiece) -> None:
+        """Note that a piece of a task's log is to be held."""
+        self._changes.log_pieces.append((task, piece))
 
     def attempt_ended(self, task: Task) -> None:
         """Note that the task's present attempt is over, whatever became of it."""

@@ -1,20 +1,23 @@
 """The logs of tasks: one file per attempt, each piece at its offset, so that repeats and disorder do no harm.
 
-While a job runs its logs are plain files; when it has ended they are compressed, and after some time removed.
+Small pieces are held by the journal for a moment, and put into their files together (``held_pieces``). While a job runs
+its logs are plain files; when it has ended they are compressed, and after some time removed.
 """
 
 import asyncio
 import shutil
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
+from flamenco_manager.held_pieces import HeldPiece, HeldPieces, LogKey
 from flamenco_manager.job_folders import job_folders, newest_change, set_aside
 from flamenco_manager.log_extent import LogLimits
 from flamenco_manager.log_file import (
@@ -39,6 +42,20 @@ SYNC_LANES = 4
 """Logs that wait for the disk at a time, so that the file system can put them into one commit."""
 WORTH_COMPRESSING_BYTES = 4096
 """A smaller log takes a block on disk anyway."""
+PUT_AWAY_AT_ONCE = 128
+"""So many logs get what is held of them together."""
+RESTS = 3.0
+"""Putting away takes one part of the time, and resting so many: Workers come first."""
+
+
+class Journal(Protocol):
+    """Who holds small pieces; a step of the farm puts them in."""
+
+    async def held(self) -> Sequence[HeldPiece]:
+        """Return all pieces, oldest first."""
+
+    async def drop(self, numbers: Sequence[int]) -> None:
+        """Forget pieces: they are in their files, and these on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +73,22 @@ class LogSize:
 class TaskLogs:
     """Files ``FOLDER/JOB/TASK.ATTEMPT.log``. One thread writes; others wait for the disk, and compress."""
 
-    def __init__(self, folder: Path, limits: LogLimits | None = None, *, most_open: int = MOST_OPEN) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: LogLimits | None = None,
+        *,
+        most_open: int = MOST_OPEN,
+        journal: Journal | None = None,
+    ) -> None:
         self._folder = folder
+        self._journal = journal
+        self._held = HeldPieces()
+        self._put: dict[int, Path] = {}
+        """Pieces (by number) that are in their files, which may not be on disk."""
+        self._unsynced: set[Path] = set()
+        """Logs to which pieces were added that nobody holds, and that may not be on disk."""
+        self._being_synced: set[Path] = set()
         self._limits = limits or LogLimits()
         self._most_open = most_open
         self._open: OrderedDict[Path, LogFile] = OrderedDict()
@@ -78,14 +109,56 @@ class TaskLogs:
         """
         data = text.encode("utf-8", "replace")
         path = self._file(job, task, attempt)
+        await self.put([LogKey(job, task, attempt)])
+        self._unsynced.add(path)
         await self._writing.run(lambda: self._opened(path).place(data, at))
+
+    def holds(self, text: str, at: int | None) -> bool:
+        """Tell whether ``hold`` takes such a piece; if not, it is to be placed."""
+        return self._journal is not None and self._held.takes(text, at)
+
+    def hold(self, job: str, task: str, attempt: int, text: str, at: int) -> HeldPiece:
+        """Take a piece that whoever calls puts into the journal in this same step; it comes into its file later."""
+        return self._held.hold(LogKey(job, task, attempt), at, text.encode("utf-8", "replace"))
+
+    def is_on_disk(self, job: str, task: str, attempt: int) -> bool:
+        """Tell whether all that was placed of an attempt's log is on disk; if not, ``sync`` brings it there."""
+        path = self._file(job, task, attempt)
+        return path not in self._unsynced and path not in self._being_synced
+
+    async def restore(self) -> None:
+        """Put what the journal still holds into its files; call it before anything else."""
+        if self._journal is None:
+            return
+        for piece in await self._journal.held():
+            self._held.restore(piece)
+        try:
+            await self._put_away(rests=0.0)
+        except OSError as error:  # it is held further on, and tried again
+            log.error("logs of tasks cannot be written", error=str(error))
+
+    async def put(self, logs: Iterable[LogKey]) -> None:
+        """Put what is held of logs into their files. Raises OSError, once all that can be put there is."""
+        pieces = self._held.of(logs)
+        if not pieces:
+            return
+        done, error = await self._writing.run(partial(self._place_all, pieces))
+        self._held.release(done)
+        self._put |= {piece.number: self._file_of(piece.log) for piece in done}
+        if error is not None:
+            raise error
+
+    async def put_away(self) -> None:
+        """Put what is held into its files, oldest first, and let the journal forget it. Raises OSError."""
+        await self._put_away(rests=RESTS)
 
     async def sync(self, job: str, task: str, attempt: int) -> None:
         """Wait until an attempt's log is on disk. Raises OSError.
 
         Logs that wait while the disk is busy go to it together, and the folder that they share goes once.
         """
-        self._to_sync.add(self._file(job, task, attempt))
+        path = self._file(job, task, attempt)
+        self._to_sync.add(path)
         if self._next_round is None:
             self._next_round = self._last_round = asyncio.create_task(self._sync_round(self._last_round))
         await asyncio.shield(self._next_round)
@@ -96,19 +169,25 @@ class TaskLogs:
             await asyncio.sleep(SYNC_EVERY_S)
             try:
                 await self.sync_all()
+                await self.put_away()
             except OSError as error:
                 log.error("logs of tasks cannot be written", error=str(error))
 
     async def sync_all(self) -> None:
         """Wait until everything that was written is on disk. Raises OSError."""
+        self._being_synced, self._unsynced = self._being_synced | self._unsynced, set()
+        begun = self._being_synced
         await self._sync(await self._writing.run(self._begin_all_syncs))
+        self._being_synced = self._being_synced - begun
 
     async def size(self, job: str, task: str, attempt: int) -> LogSize:
         """Return how long a log is. Raises OSError."""
+        await self.put([LogKey(job, task, attempt)])
         return await self._writing.run(lambda: self._size(self._file(job, task, attempt)))
 
     async def read(self, job: str, task: str, attempt: int, start: int, most: int) -> bytes:
         """Return up to ``most`` bytes of what people see of a log, from ``start`` on. Raises OSError."""
+        await self.put([LogKey(job, task, attempt)])
         path = self._file(job, task, attempt)
         return await self._writing.run(lambda: shown_bytes(self._looked_at(path), start, start + most))
 
@@ -117,6 +196,7 @@ class TaskLogs:
 
         Raises OSError.
         """
+        await self.put(dict.fromkeys(piece.log for piece in self._held.of_job(job)))
         paths = await self._tidying.run(lambda: sorted((self._folder / job).glob("*.log")))
         for path in paths:
             if await self._writing.run(partial(self._begin_compressing, path)):
@@ -125,6 +205,9 @@ class TaskLogs:
 
     async def erase(self, job: str) -> None:
         """Remove the logs of a job. Raises OSError."""
+        held = self._held.of_job(job)
+        self._held.release(held)
+        self._put |= {piece.number: self._file_of(piece.log) for piece in held}
         doomed = await self._writing.run(lambda: self._set_aside(self._folder / job))
         await self._tidying.run(partial(shutil.rmtree, doomed, ignore_errors=True))
 
@@ -147,6 +230,44 @@ class TaskLogs:
         for lane in (self._tidying, *self._syncing):
             lane.close()
         self._writing.close(self._close_all)
+
+    async def _put_away(self, *, rests: float) -> None:
+        logs, clock, wrong = self._held.waiting(self._held.last), asyncio.get_running_loop().time, None
+        for first in range(0, len(logs), PUT_AWAY_AT_ONCE):
+            began_s = clock()
+            try:
+                await self.put(logs[first : first + PUT_AWAY_AT_ONCE])
+            except OSError as error:  # one log may be out of order, and the others are not
+                wrong = error
+            await self._forget_put()
+            await asyncio.sleep(rests * (clock() - began_s))
+        await self._forget_put()
+        if wrong is not None:
+            raise wrong
+
+    async def _forget_put(self) -> None:
+        """Bring files to the disk into which pieces were put, and let the journal forget these."""
+        put, self._put = self._put, {}
+        if not put or self._journal is None:
+            return
+        try:
+            await self._sync(await self._writing.run(partial(self._begin_syncs, set(put.values()))))
+            await self._journal.drop(list(put))
+        except BaseException:
+            self._put = {**put, **self._put}
+            raise
+
+    def _place_all(self, pieces: Sequence[HeldPiece]) -> tuple[list[HeldPiece], OSError | None]:
+        """Write pieces; returns those that are in their files now, and what went wrong with the last of the others."""
+        done, wrong = [], None
+        for piece in pieces:
+            try:
+                self._opened(self._file_of(piece.log)).place(piece.data, piece.at)
+            except OSError as error:
+                wrong = error
+            else:
+                done.append(piece)
+        return done, wrong
 
     async def _sync_round(self, before: "asyncio.Task[None] | None") -> None:
         """Bring all logs that wait for it to the disk, after the round ``before``."""
@@ -172,6 +293,9 @@ class TaskLogs:
 
     def _file(self, job: str, task: str, attempt: int) -> Path:
         return self._folder / job / f"{task}.{attempt}.log"
+
+    def _file_of(self, log: LogKey) -> Path:
+        return self._file(log.job, log.task, log.attempt)
 
     def _opened(self, path: Path) -> LogFile:
         self._compressing.discard(path)

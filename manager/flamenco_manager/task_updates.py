@@ -73,6 +73,7 @@ class _Word:
     attempt: int
     result: BatchResult = _APPLIED
     why: str = ""
+    is_log_held: bool = False
 
 
 class TaskUpdates:
@@ -126,12 +127,11 @@ class TaskUpdates:
     async def _judge(self, worker: Worker, words: Sequence[_Word]) -> None:
         """Place the logs first, so that they are there when a result is seen; then let the rules judge in one go."""
         present = [(word, word.task) for word in words if word.task is not None and word.attempt]
-        await asyncio.gather(*[self._place_log(word, task) for word, task in present])
-        ended = {(task.job.id, task.id, word.attempt) for word, task in present if _ends(word.said)}
-        await asyncio.gather(*[self._logs.sync(*attempt) for attempt in ended])
+        await self._place_logs(present)
         now = self._foreman.now()
         for word in words:
             if word.task is not None:
+                self._hold_log(word, word.task)
                 word.result, word.why = _outcome(
                     word.task, attempts.update(self._foreman.farm, worker, word.task, word.said, now)
                 )
@@ -141,16 +141,35 @@ class TaskUpdates:
             for word, task in present
             if word.said.log and word.result is not _APPLIED and not (task.is_held and task.attempt == word.attempt)
         }
-        await self._send_again(grown)
+        if grown:
+            await self._send_again(grown)
         late = [word for word in words if not word.attempt]
         if late:
             await self._judge_late(worker, late)
 
+    async def _place_logs(self, present: Sequence[tuple[_Word, Task]]) -> None:
+        """Place what is not held, and have all that was placed of attempts that end on disk."""
+        direct = [(word, task) for word, task in present if word.said.log and not _is_repeat_without_place(word, task)]
+        for word, _ in direct:
+            word.is_log_held = self._logs.holds(word.said.log or "", word.said.log_at)
+        placed = [(word, task) for word, task in direct if not word.is_log_held]
+        if placed:
+            await asyncio.gather(*[self._place_log(word, task) for word, task in placed])
+        ended = {(task.job.id, task.id, word.attempt) for word, task in present if _ends(word.said)}
+        unsynced = [attempt for attempt in ended if not self._logs.is_on_disk(*attempt)]
+        if unsynced:
+            await asyncio.gather(*[self._logs.sync(*attempt) for attempt in unsynced])
+
     async def _place_log(self, word: _Word, task: Task) -> None:
         said = word.said
-        is_repeat = said.log_at is None and said.seq is not None and said.seq <= task.seq
-        if said.log and not is_repeat:
-            await self._logs.place(task.job.id, task.id, word.attempt, said.log, said.log_at)
+        await self._logs.place(task.job.id, task.id, word.attempt, said.log or "", said.log_at)
+
+    def _hold_log(self, word: _Word, task: Task) -> None:
+        """Let the journal hold a small piece of a log, in the step that judges what else was said."""
+        said = word.said
+        if word.is_log_held and said.log and said.log_at is not None:
+            piece = self._logs.hold(task.job.id, task.id, word.attempt, said.log, said.log_at)
+            self._foreman.farm.log_said(task, piece)
 
     async def _judge_late(self, worker: Worker, late: Sequence[_Word]) -> None:
         """Judge what is said of attempts that have ended: logs and frames are kept, and nothing else changes."""
@@ -208,6 +227,11 @@ def _check_status(said: TaskUpdate) -> None:
     """Refuse a status that only the Manager sets, before anything is kept of the update. Raises BadTaskStatus."""
     if said.task_status not in attempts.SAYABLE:
         raise BadTaskStatus(f"A Worker cannot set the status {said.task_status}: say active, completed or failed.")
+
+
+def _is_repeat_without_place(word: _Word, task: Task) -> bool:
+    """Tell whether a log came that was here before, as far as we can know without its place."""
+    return word.said.log_at is None and word.said.seq is not None and word.said.seq <= task.seq
 
 
 def _ends(said: TaskUpdate) -> bool:

@@ -11,6 +11,7 @@ import structlog
 from flamenco_core.errors import FlamencoError, Unavailable
 from flamenco_core.identifiers import is_uuid
 from flamenco_core.wire.manager_api import Order
+from flamenco_manager.held_pieces import LogKey
 from flamenco_manager.previews import Previews
 from flamenco_manager.stores.outbox import LogUpload
 from flamenco_manager.task_logs import LogSize, TaskLogs
@@ -128,12 +129,18 @@ class Uploads:
                 await self._send_frame(receiver, job, frame)
                 if (job, frame) not in self._newer:
                     await self._store.preview_uploaded(job, frame)
+            await self._prepare(logs)
             for upload in logs:
                 self._grown.discard((upload.task_key, upload.attempt))
                 async with _at_leisure(is_alone=len(logs) == 1):
                     await self._send_log(receiver, upload)
                 if (upload.task_key, upload.attempt) not in self._grown:  # else it is sent once more
                     await self._store.log_uploaded(upload)
+
+    async def _prepare(self, uploads: Sequence[LogUpload]) -> None:
+        """Have in their files what is held of logs, of all in one go; one that cannot be written is told of later."""
+        with contextlib.suppress(OSError):
+            await self._logs.put([LogKey(upload.job, upload.task, upload.attempt) for upload in uploads])
 
     async def _send_log(self, receiver: Receiver, upload: LogUpload) -> None:
         try:

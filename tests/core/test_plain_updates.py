@@ -11,10 +11,10 @@ from flamenco_core.wire.plain_updates import plain_update
 from flamenco_core.wire.worker_api import BatchedUpdate, BatchedUpdateSchema, TaskUpdate, TaskUpdateSchema
 
 TASK = "6f2c2a9e-5a0e-4c4e-9f4f-0c9c0c1a5a11"
-NUMBERS = st.sampled_from([-1, 0, 1, 2, 10**6, 2**62, 2**63 - 1, 2**63, 10**30, -(2**63), True, 1.0, "1", None, []])
-TEXTS = st.sampled_from(["", "a line\n", "ß☃", None, 5, [], {}])
-STATUSES = st.sampled_from(["active", "completed", "failed", "queued", "soft-failed", "Active", "", None, 3, []])
-MOMENTS = st.sampled_from(
+NUMBERS: st.SearchStrategy[Any] = st.sampled_from([-1, 0, 1, 2, 10**6, 2**62, 2**63 - 1, 2**63, 10**30, -(2**63), True, 1.0, "1", None, []])
+TEXTS: st.SearchStrategy[Any] = st.sampled_from(["", "a line\n", "ß☃", None, 5, [], {}])
+STATUSES: st.SearchStrategy[Any] = st.sampled_from(["active", "completed", "failed", "queued", "soft-failed", "Active", "", None, 3, []])
+MOMENTS: st.SearchStrategy[Any] = st.sampled_from(
     [
         "2026-01-31T12:00:00.250Z",
         "2026-01-31 12:00:00.250Z",
@@ -48,7 +48,7 @@ SAID = {
 BATCHED = {**SAID, "task": st.sampled_from([TASK, TASK.upper(), "x", "", None, 5]), "at": MOMENTS}
 
 
-def _by_schema(schema: Schema, document: object) -> Any:
+def _by_schema(schema: Schema, document: Any) -> Any:
     try:
         return Schema.load(schema, document)
     except ValidationError:

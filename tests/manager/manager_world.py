@@ -14,9 +14,10 @@ import orjson
 from fake_server import TOKEN, FakeServer
 
 from flamenco_manager import leases
-from flamenco_manager.app import FOREMAN, build_app
+from flamenco_manager.app import FOREMAN, TASK_LOGS, build_app
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.settings import Settings
+from flamenco_manager.task_logs import TaskLogs
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
 
@@ -59,6 +60,7 @@ class World:
     session: aiohttp.ClientSession
     time: TestTime
     foreman: Foreman
+    logs: TaskLogs
 
     async def passes(self, seconds: float) -> None:
         """Let time pass, as the Manager notices it."""
@@ -162,7 +164,7 @@ async def manager_world(data: Path, server: FakeServer, **settings: Any) -> Asyn
         listening(app, Address("127.0.0.1", 0), limits or chosen.http_limits) as address,
         aiohttp.ClientSession() as session,
     ):
-        yield World(address.url, server, session, time, app[FOREMAN])
+        yield World(address.url, server, session, time, app[FOREMAN], app[TASK_LOGS])
 
 
 def a_task(**changes: Any) -> dict[str, Any]:

@@ -132,6 +132,7 @@ class OneJob:
 
     async def logs(self) -> dict[int, bytes]:
         """What is on disk of the attempts' logs."""
+        await self.world.logs.put_away()
         reader = TaskLogs(self.folder / "task-logs")
         try:
             places = [(self.job, self.task, number) for number in range(1, ATTEMPTS + 1)]

@@ -11,6 +11,8 @@ from fake_server import FakeServer
 from manager_world import HttpWorker, World, a_task, manager_world
 from trace_steps import begun, reported, submitted, until_job, until_tasks
 
+from flamenco_manager.held_pieces import MOST_PIECE_BYTES
+
 
 @pytest.fixture
 async def world(server: FakeServer, tmp_path: Path) -> AsyncIterator[World]:
@@ -123,16 +125,17 @@ async def test_an_update_that_cannot_be_kept_is_answered_503_to_ours_and_not_at_
     logs = tmp_path / "task-logs"
     assert not logs.exists()
     logs.write_bytes(b"")  # so no folder can be made here
-    refused = await ours.update(task, log="x\n", log_at=0, seq=2, taskStatus="completed")
+    long = "x" * MOST_PIECE_BYTES + "\n"
+    refused = await ours.update(task, log=long, log_at=0, seq=2, taskStatus="completed")
     assert (refused.status, int(refused.headers["Retry-After"]) > 0) == (503, True)
     said = {"log": "y", "taskStatus": "completed"}
     assert await is_dropped(old, f"task/{other['uuid']}", said)
     assert (await ours.may_i_run(task)).json()["mayKeepRunning"] is True  # nothing of it was applied
     logs.unlink()
-    assert (await ours.update(task, log="x\n", log_at=0, seq=2, taskStatus="completed")).status == 204
+    assert (await ours.update(task, log=long, log_at=0, seq=2, taskStatus="completed")).status == 204
     assert (await old.update(other, **said)).status == 204
     await until_job(world, job, "completed")
-    await world.server.until(lambda: world.server.logs.get((task["uuid"], 1)) == b"x\n")
+    await world.server.until(lambda: world.server.logs.get((task["uuid"], 1)) == long.encode())
     await world.server.until(lambda: world.server.logs.get((other["uuid"], 1)) == b"y\n")
 
 

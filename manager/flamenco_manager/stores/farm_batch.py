@@ -51,6 +51,7 @@ WHERE excluded.attempt >= attempt
 """
 """What a later attempt saved stays, in whatever order the two are told of."""
 _SAVE_ENDED = "INSERT OR IGNORE INTO log_uploads (task, attempt) VALUES (?, ?)"
+_HOLD_PIECE = "INSERT INTO log_pieces (number, task, attempt, at, data) VALUES (?, ?, ?, ?, ?)"
 _FORGET_FRAMES = "DELETE FROM frames WHERE task = ? AND attempt <= ?"
 
 
@@ -70,6 +71,7 @@ class FarmBatch:
         self._forgotten: dict[int, int] = {}
         self._frames: list[rows.Row] = []
         self._ended: list[rows.Row] = []
+        self._pieces: list[rows.Row] = []
 
     def add(self, changes: Changes, now: Moment) -> bool:
         """Add what a step changed; False: the writer has taken this batch, and nothing was added."""
@@ -107,6 +109,7 @@ class FarmBatch:
             (_FORGET_FRAMES, list(self._forgotten.items())),
             (SAVE_FRAME, self._frames),
             (_SAVE_ENDED, self._ended),
+            (_HOLD_PIECE, self._pieces),
         ):
             if bindings:
                 connection.executemany(statement, bindings)
@@ -122,5 +125,8 @@ class FarmBatch:
             self._frames = [row for row in self._frames if row[0] != task.key or row[3] > task.fresh_after]
         self._frames += [
             rows.frame_row(task.key, attempt, frame, changes.number) for task, attempt, frame in changes.frames
+        ]
+        self._pieces += [
+            (piece.number, task.key, piece.log.attempt, piece.at, piece.data) for task, piece in changes.log_pieces
         ]
         self._ended += [(task.key, attempt) for task, attempt in changes.ended_attempts]

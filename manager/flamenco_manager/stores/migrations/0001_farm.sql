@@ -154,6 +154,15 @@ CREATE TABLE reports (
     digest TEXT NOT NULL
 );
 
+-- Small pieces of logs, until they are in their files.
+CREATE TABLE log_pieces (
+    number INTEGER PRIMARY KEY,
+    task INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    at INTEGER NOT NULL,                         -- byte of the log at which it begins
+    data BLOB NOT NULL
+);
+
 CREATE TABLE log_uploads (
     task INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
@@ -176,3 +185,4 @@ CREATE INDEX frames_unreported ON frames (unreported) WHERE unreported = 1;
 CREATE INDEX orders_unreported ON orders (unreported) WHERE unreported = 1;
 CREATE INDEX orders_of_jobs ON orders (job) WHERE job IS NOT NULL;
 CREATE INDEX jobs_by_status ON jobs (status);
+CREATE INDEX jobs_with_blocks ON jobs (key) WHERE instr(facts, '"blocked"') > 0;

@@ -1,0 +1,48 @@
+"""Pieces of logs that are on disk with the journal, and not in their files yet."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from flamenco_manager.held_pieces import HeldPiece, LogKey
+from flamenco_manager.stores import rows
+from flamenco_runtime.journal import Journal
+
+_HELD = """
+SELECT number, jobs.id, tasks.id, log_pieces.attempt, at, data
+FROM log_pieces JOIN tasks ON tasks.key = task JOIN jobs ON jobs.key = task >> 20 ORDER BY number
+"""
+_ORPHANS = "DELETE FROM log_pieces WHERE task NOT IN (SELECT key FROM tasks)"
+"""Their jobs were erased."""
+
+
+class LogPieceStore:
+    """Keeps pieces until they are dropped; a step of the farm puts them in, with whatever else it changed."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def held(self) -> Sequence[HeldPiece]:
+        """Return all pieces, oldest first."""
+        await self._journal.write(lambda connection: _execute(connection, _ORPHANS))
+        found: Any = await self._journal.read(lambda connection: connection.execute(_HELD).fetchall())
+        return [
+            HeldPiece(number, LogKey(rows.id_text(job), rows.id_text(task), attempt), at, data)
+            for number, job, task, attempt, at, data in found
+        ]
+
+    async def drop(self, numbers: Sequence[int]) -> None:
+        """Forget pieces: they are in their files, and these on disk."""
+        doomed = [(number,) for number in numbers]
+        await self._journal.write(
+            lambda connection: _discard(connection.executemany("DELETE FROM log_pieces WHERE number = ?", doomed))
+        )
+
+
+def _execute(connection: apsw.Connection, statement: str) -> None:
+    connection.execute(statement)
+
+
+def _discard(_: object) -> None:
+    """Let nobody keep a cursor beyond its thread."""
