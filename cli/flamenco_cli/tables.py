@@ -298,10 +298,11 @@ def _moment(moment: str, now: datetime) -> str:
 def _worker_state(worker: Worker) -> Text:
     look = worker_look_of(worker["status"], approved=worker["approved"])
     wanted = worker["status_requested"]
-    if wanted is None or wanted == worker["status"]:
-        return look.text()
-    words = WORKER_REQUESTS.get(wanted, wanted)
-    return Text.assemble(look.text(), f", {words}{' after its task' if worker.get('lazy') else ''}")
+    more = list[str]()
+    if wanted is not None and wanted != worker["status"]:
+        more.append(WORKER_REQUESTS.get(wanted, wanted) + (" after its task" if worker.get("lazy") else ""))
+    more += [f"blocked from {block['task_type']} of {block['job'][:SHORT]}" for block in worker.get("blocked", ())]
+    return Text.assemble(look.text(), *(f", {one}" for one in more))
 
 
 def _asked(job: Job) -> str:

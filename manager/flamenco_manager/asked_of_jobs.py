@@ -9,6 +9,7 @@ from dataclasses import replace
 from flamenco_core.errors import BadInput, Conflict
 from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_manager import job_rules
+from flamenco_manager.blocks import report_blocked
 from flamenco_manager.farm import Farm
 from flamenco_manager.holding import end_attempt
 from flamenco_manager.job_rules import JobEnded
@@ -99,6 +100,7 @@ def requeue(farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_chan
     if job.status.is_ended:
         job.status, job.finished_at = _going_on(job), None
         tell_waiting(farm, job, now)
+        report_blocked(farm, job)
     again = {task.id for task in tasks}
     for worker in farm.workers.values():
         if worker.lost_task is not None and worker.lost_task.id in again:

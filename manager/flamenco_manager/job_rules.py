@@ -6,6 +6,7 @@ from dataclasses import replace
 from flamenco_core.errors import Conflict
 from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_core.wire.definitions import JobDefinition
+from flamenco_manager.blocks import report_blocked
 from flamenco_manager.farm import Farm
 from flamenco_manager.holding import end_attempt
 from flamenco_manager.model import Job, Moment, NeededJob, Task
@@ -179,3 +180,4 @@ def _end_as(farm: Farm, job: Job, status: JobStatus, now: Moment) -> None:
     farm.hurry()
     if status.is_ended:
         tell_waiting(farm, job, now)
+        report_blocked(farm, job)

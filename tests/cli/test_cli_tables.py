@@ -72,6 +72,7 @@ EVERY_LIST: list[tuple[str, RenderableType]] = [
                     status=EVIL,
                     manager={"id": "m", "name": EVIL},
                     current_task={"id": "t", "name": EVIL, "job": "j", "job_name": EVIL},
+                    blocked=[{"job": EVIL, "task_type": EVIL}],
                     programs=[{"name": EVIL, "version": EVIL, "path": EVIL}],
                 )
             ],
@@ -182,6 +183,7 @@ def test_a_frame_that_is_done_tells_time_size_worker_and_path(capsys: pytest.Cap
         ({"status": "error"}, "■ Not heard of"),
         ({"status": "awake", "approved": False}, "▲ Awaits approval"),
         ({"status": "testing"}, "? testing"),
+        ({"blocked": [{"job": "3f2a77c0-1", "task_type": "misc"}]}, "● Awake, blocked from misc of 3f2a77c0"),
     ],
 )
 def test_the_state_of_a_worker_in_shape_and_word(

@@ -5,13 +5,13 @@ thousand objects a second. A test holds what is written here to the schema.
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import apsw
 import orjson
 
-from flamenco_core.statuses import WorkerStatus
+from flamenco_core.statuses import JobStatus, WorkerStatus
 from flamenco_core.wire.schema import rfc3339
 from flamenco_manager.stores import rows
 from flamenco_manager.stores.rows import Row
@@ -23,6 +23,8 @@ Document = dict[str, Any]
 """An object of a report."""
 _Told = tuple[tuple[Any, ...], Document]
 """The key and rev of a row, and what is told of it."""
+
+_Blocks = dict[str, list[Document]]
 
 _PROFILE = (
     "name",
@@ -61,6 +63,8 @@ SELECT workers.id, workers.rev, profile, workers.status, is_approved, status_req
     tags, schedule, is_forgotten
 FROM workers LEFT JOIN tasks ON tasks.key = current_task WHERE workers.unreported = 1 LIMIT ?
 """
+_BLOCKING = """SELECT id, status, facts FROM jobs WHERE instr(facts, '"blocked"') > 0"""
+"""An index holds these jobs: there are few, however many others there are."""
 _WORKER_STATES = """
 SELECT number, worker, status, at, why FROM worker_states WHERE unreported = 1 ORDER BY number LIMIT ?
 """
@@ -81,13 +85,13 @@ class Gathered:
 
 def gather(connection: apsw.Connection, most: int) -> Gathered:
     """Read what was not reported yet, at most so many rows of each kind."""
-    found = Gathered()
+    found, blocks = Gathered(), _blocks(connection)
     for kind, query, read in (
         ("orders", _ORDERS, _order),
         ("jobs", _JOBS, _job),
         ("tasks", _TASKS, _task),
         ("frames", _FRAMES, _frame),
-        ("workers", _WORKERS, _worker),
+        ("workers", _WORKERS, partial(_worker, blocks)),
         ("worker_states", _WORKER_STATES, _worker_state),
     ):
         pairs = [read(row) for row in connection.execute(query, (most,))]
@@ -184,7 +188,16 @@ def _worker_state(row: Row) -> _Told:
     return (number,), {"worker": rows.id_text(worker), "status": status, "at": _time(at), "why": why}
 
 
-def _worker(row: Row) -> _Told:
+def _blocks(connection: apsw.Connection) -> _Blocks:
+    """Return which Worker is blocked from what, by its id, in jobs that have not ended."""
+    blocks: _Blocks = {}
+    for job, status, facts in connection.execute(_BLOCKING):
+        for worker, task_type in orjson.loads(facts).get("blocked", ()) if not JobStatus(status).is_ended else ():
+            blocks.setdefault(worker, []).append({"job": rows.id_text(job), "task_type": task_type})
+    return blocks
+
+
+def _worker(blocks: _Blocks, row: Row) -> _Told:
     worker, rev, profile, status, is_approved, status_requested, current_task, last_seen = row[:8]
     is_lazy, tags, schedule, is_forgotten = row[8:]
     profile_said = orjson.loads(profile)
@@ -200,7 +213,7 @@ def _worker(row: Row) -> _Told:
         "tags": orjson.loads(tags),
         "lazy": bool(is_lazy),
         "schedule": _json(schedule),
-        "blocked": [],
+        "blocked": blocks.get(rows.id_text(worker), []),
         "forgotten": bool(is_forgotten),
     }
     return (worker, rev), _said(document)
