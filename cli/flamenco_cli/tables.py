@@ -302,7 +302,7 @@ def _worker_state(worker: Worker) -> Text:
     if wanted is not None and wanted != worker["status"]:
         more.append(WORKER_REQUESTS.get(wanted, wanted) + (" after its task" if worker.get("lazy") else ""))
     more += [f"blocked from {block['task_type']} of {block['job'][:SHORT]}" for block in worker.get("blocked", ())]
-    return Text.assemble(look.text(), *(f", {one}" for one in more))
+    return Text.assemble(look.text(), *(harmless(f", {one}") for one in more))
 
 
 def _asked(job: Job) -> str:
