@@ -24,6 +24,7 @@ from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Job, Moment, Task
 from flamenco_manager.stores.farm_store import Also
+from flamenco_manager.task_rules import link
 from flamenco_manager.waiting import JobState
 from flamenco_runtime.http_client import pauses
 
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 AT_ONCE = 4
 """So many jobs come in side by side; a small one need not wait for a huge one."""
 MOST_TASKS = 1_000_000
+LISTED_AT_ONCE = 5_000
+"""So many tasks of a job become ready in one go: everybody else waits that long."""
 SLICES_TOLD = 10
 """How far a job has come is told once in so many slices of its tasks: to tell costs as much as to store one."""
 
@@ -67,8 +70,8 @@ class Store(Protocol):
     async def tasks_stored(self, job: Job) -> int:
         """Return how many of a job's tasks are here."""
 
-    async def keep_tasks(self, job: Job, tasks: Sequence[TaskDefinition]) -> None:
-        """Store the next tasks of a job: a whole slice, or its last tasks."""
+    def keep_tasks(self, job: Job, tasks: Sequence[TaskDefinition]) -> "asyncio.Future[None]":
+        """Store the next tasks of a job: a whole slice, or its last tasks; the future waits for the disk."""
 
 
 class TaskStore(Protocol):
@@ -160,11 +163,17 @@ class Arrivals:
     async def _start(self, job: Job) -> None:
         farm = self._foreman.farm
         tasks = [] if _is_over(job) else await self._tasks.tasks_of(job, farm, self._foreman.now())
+        links = await asyncio.to_thread(link, tasks)
         others = await self._tasks.states_of([needed.id for needed in job.needs_jobs])
         if not _is_over(job):
-            job_rules.start(farm, job, tasks, self._foreman.now(), others)
+            job_rules.begin(farm, job, tasks, links, self._foreman.now(), others)
+            job_rules.list_ready(farm, tasks[:LISTED_AT_ONCE])
             log.info("job ready", job=job.id, tasks=len(tasks))
         await self._foreman.settle(also=self._results.submission_result(job.id, "done"))
+        for first in range(LISTED_AT_ONCE, len(tasks), LISTED_AT_ONCE):
+            job_rules.list_ready(farm, tasks[first : first + LISTED_AT_ONCE])
+            await self._foreman.settle()
+            await asyncio.sleep(0)
 
     async def _definition(self, source: Source, job: Job) -> JobDefinition:
         definition = await self._store.definition(job)
@@ -183,23 +192,25 @@ class Arrivals:
         stored = await self._store.tasks_stored(job)
         if stored >= definition.task_count or _is_over(job):
             return
-        batch: list[TaskDefinition] = []
         id_of = task_ids(job.id)
-        async for tasks in source.tasks(job.id, stored):
-            for task in tasks:
-                _check_task(id_of, definition, task, stored + len(batch))
-                batch.append(self._adopted(task, definition.submitter_platform))
-                if len(batch) == self._slice_tasks:
-                    await self._store.keep_tasks(job, batch)
-                    stored, batch = stored + len(batch), []
-                    if stored // self._slice_tasks % SLICES_TOLD == 0:
+        slices = _Slices(self._store, job)
+        try:
+            async for tasks in source.tasks(job.id, stored):
+                for task in tasks:
+                    _check_task(id_of, definition, task, stored)
+                    slices.waiting.append(self._adopted(task, definition.submitter_platform))
+                    stored += 1
+                    if stored % self._slice_tasks == 0:
+                        await slices.keep()
+                    if stored % (self._slice_tasks * SLICES_TOLD) == 0:
                         await self._say(job, f"Fetching tasks: {stored} of {definition.task_count}")
-            if _is_over(job):
-                return
-        if stored + len(batch) < definition.task_count:
-            raise Unavailable(f"only {stored + len(batch)} of {definition.task_count} tasks came.")
-        if batch:
-            await self._store.keep_tasks(job, batch)
+                if _is_over(job):
+                    return
+            if stored < definition.task_count:
+                raise Unavailable(f"only {stored} of {definition.task_count} tasks came.")
+            await slices.keep()
+        finally:
+            await slices.kept()
 
     def _adopted(self, task: TaskDefinition, platform: str) -> TaskDefinition:
         """Have a task of a submitter's platform name paths as this site does."""
@@ -234,6 +245,28 @@ class Arrivals:
         if not _is_over(job):
             job_rules.say(self._foreman.farm, job, activity)
             await self._foreman.settle()
+
+
+class _Slices:
+    """Keeps the tasks of a job slice by slice: while one is on its way to the disk, the next one is read."""
+
+    def __init__(self, store: Store, job: Job) -> None:
+        self._store = store
+        self._job = job
+        self._on_its_way: asyncio.Future[None] | None = None
+        self.waiting: list[TaskDefinition] = []
+
+    async def keep(self) -> None:
+        """Store the tasks that wait, once those before them are on disk; somebody else gets a turn meanwhile."""
+        await self.kept()
+        if self.waiting:
+            self._on_its_way, self.waiting = self._store.keep_tasks(self._job, self.waiting), []
+        await asyncio.sleep(0)
+
+    async def kept(self) -> None:
+        """Wait until all that was to be kept is on disk."""
+        if self._on_its_way is not None:
+            await asyncio.shield(self._on_its_way)
 
 
 def _is_over(job: Job) -> bool:

@@ -1,6 +1,6 @@
 """What happens to whole jobs: they come, begin, are cancelled, fail, end (jobs.md, "Statuses"). Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from flamenco_core.errors import Conflict
@@ -11,10 +11,12 @@ from flamenco_manager.farm import Farm
 from flamenco_manager.holding import end_attempt
 from flamenco_manager.model import Job, Moment, NeededJob, Task
 from flamenco_manager.task_rules import (
+    Links,
     ended_as,
     has_failed_too_much,
     is_runnable,
     link,
+    take_over,
     what_is_missing,
 )
 from flamenco_manager.waiting import JobState, begin_waiting, tell_waiting
@@ -73,13 +75,27 @@ def start(
 
     ``others`` are the jobs that it waits for and that left memory.
     """
+    begin(farm, job, tasks, link(tasks), now, others)
+    list_ready(farm, tasks)
+
+
+def begin(
+    farm: Farm,
+    job: Job,
+    tasks: Sequence[Task],
+    links: Links,
+    now: Moment,
+    others: Mapping[str, JobState] | None = None,
+) -> None:
+    """Do what ``start`` does, but for the longest parts of it: to link the tasks, and then to ``list_ready`` them."""
     job.status, job.activity, job.is_whole = JobStatus.QUEUED, "", True
     if job.is_pause_wanted:
         job.status, job.is_pause_wanted = JobStatus.PAUSED, False
         for task in tasks:
             task.status = TaskStatus.PAUSED
             farm.task_changed(task)
-    resume(farm, job, tasks, now, others)
+        links = link(tasks)
+    _enter(farm, job, tasks, links, now, others)
     farm.job_changed(job)
     farm.hurry()
     look_at_end(farm, job, now)
@@ -88,15 +104,26 @@ def start(
 def resume(
     farm: Farm, job: Job, tasks: Sequence[Task], now: Moment, others: Mapping[str, JobState] | None = None
 ) -> None:
-    """Put a job and its tasks, with the statuses that they have, into the farm: at its start, or after a restart."""
-    farm.jobs[job.id] = job
-    link(job, tasks)
-    begin_waiting(farm, job, dict(others or {}), now)
+    """Put a job and its tasks, with the statuses that they have, back into the farm, after a restart."""
+    _enter(farm, job, tasks, link(tasks), now, others)
     for task in tasks:
-        farm.tasks[task.id] = task
         if task.status is TaskStatus.ACTIVE:
             farm.occupied_at_start(task)
+    list_ready(farm, tasks)
+
+
+def list_ready(farm: Farm, tasks: Iterable[Task]) -> None:
+    """List for hand-out those of these tasks that can run."""
     farm.list_runnable(task for task in tasks if is_runnable(task))
+
+
+def _enter(
+    farm: Farm, job: Job, tasks: Sequence[Task], links: Links, now: Moment, others: Mapping[str, JobState] | None
+) -> None:
+    farm.jobs[job.id] = job
+    take_over(job, tasks, links)
+    begin_waiting(farm, job, dict(others or {}), now)
+    farm.tasks.update((task.id, task) for task in tasks)
 
 
 def worked_on(farm: Farm, job: Job, now: Moment) -> None:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from flamenco_core.frames import FrameRange, frames_of, parse_frames
 from flamenco_core.statuses import JobStatus, TaskStatus
@@ -28,27 +29,50 @@ def is_full(job: Job) -> bool:
     return job.max_workers is not None and job.counts.get(TaskStatus.ACTIVE, 0) >= job.max_workers
 
 
-def link(job: Job, tasks: Sequence[Task]) -> None:
-    """Give a job its tasks, in the order of their indexes, with their stored statuses, and count everything."""
-    job.tasks = tasks
-    job.counts, job.live, job.failed_with_job, job.steps_completed, job.steps_total = {}, 0, 0, 0, 0
-    job.failures = {}
+@dataclass
+class Links:
+    """What is counted of the tasks of a job as they stand."""
+
+    counts: dict[TaskStatus, int] = field(default_factory=dict)
+    live: int = 0
+    failed_with_job: int = 0
+    steps_completed: int = 0
+    steps_total: int = 0
+    failures: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+
+
+def link(tasks: Sequence[Task]) -> Links:
+    """Tie tasks, in the order of their indexes, to those that they wait for, and count everything.
+
+    That takes long for many tasks, and concerns nobody before ``take_over``.
+    """
+    links, counts = Links(), dict.fromkeys(TaskStatus, 0)
     dependants: dict[int, list[Task]] = {}
     for task in tasks:
-        for index in task.depends_on:
-            dependency = tasks[index]
-            dependants.setdefault(index, []).append(task)
-            task.open_dependencies += dependency.status is not TaskStatus.COMPLETED
-            task.stuck_dependencies += _is_stuck(dependency)  # lower indexes are settled already
-        job.counts[task.status] = job.counts.get(task.status, 0) + 1
-        job.live += _is_live(task)
-        job.failed_with_job += task.failed_with_job
-        job.steps_completed += task.steps_completed
-        job.steps_total += task.steps_total
+        if task.depends_on:
+            dependencies = [tasks[index] for index in task.depends_on]
+            for index in task.depends_on:
+                dependants.setdefault(index, []).append(task)
+            task.open_dependencies = sum(one.status is not TaskStatus.COMPLETED for one in dependencies)
+            task.stuck_dependencies = sum(map(_is_stuck, dependencies))  # lower indexes are settled already
+        counts[task.status] += 1
+        links.live += _is_live(task)
+        links.failed_with_job += task.failed_with_job
+        links.steps_completed += task.steps_completed
+        links.steps_total += task.steps_total
         for entry in task.failed_by:
-            job.failures.setdefault((entry.worker, task.type), set()).add(task.index)
+            links.failures.setdefault((entry.worker, task.type), set()).add(task.index)
     for index, waiting in dependants.items():
         tasks[index].dependants = waiting
+    links.counts = {status: count for status, count in counts.items() if count}
+    return links
+
+
+def take_over(job: Job, tasks: Sequence[Task], links: Links) -> None:
+    """Give a job its tasks, that are linked."""
+    job.tasks, job.counts, job.live, job.failures = tasks, links.counts, links.live, links.failures
+    job.failed_with_job, job.steps_completed = links.failed_with_job, links.steps_completed
+    job.steps_total = links.steps_total
 
 
 def set_status(task: Task, status: TaskStatus) -> list[Task]:

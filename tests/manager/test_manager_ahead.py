@@ -173,7 +173,7 @@ def test_a_worker_that_begins_the_next_one_is_done_with_the_one_before() -> None
     site.says(worker, first, "active")
     assert site.says(worker, second, "active") is Verdict.APPLIED
     assert (worker.task, worker.reserved) == (second, [third])
-    assert (first.status, first.is_held, first.lost, first.failed_by) == (QUEUED, False, 0, [])
+    assert (first.status, first.is_held, first.lost, list(first.failed_by)) == (QUEUED, False, 0, [])
     assert site.says(worker, first, "completed") is Verdict.STALE
     site.check()
 
@@ -240,7 +240,7 @@ def test_what_takes_them_back_leaves_nobody_to_blame(how: str) -> None:
     TAKE_BACK[how](site, job, worker)
     assert not last.is_reserved or last.attempt > attempt
     assert last not in worker.reserved or last.attempt > attempt
-    assert (last.lost, last.failed_by, last.is_held) == (0, [], False)
+    assert (last.lost, list(last.failed_by), last.is_held) == (0, [], False)
     assert site.says(worker, last, "completed", attempt=attempt) is Verdict.STALE
     site.check()
     if not job.status.is_ended:

@@ -99,7 +99,7 @@ def test_requeue_clears_failure_lists_pauses_and_lost_counts() -> None:
     assert (task.lost, len(task.failed_by)) == (1, 1)
     assert site.takes(worker) is not task  # that one waits
     site.requeue(job, which="all")
-    assert (task.lost, task.failed_by, task.activity) == (0, [], "")
+    assert (task.lost, list(task.failed_by), task.activity) == (0, [], "")
     site.check()
     assert site.takes(worker) is task
     site.says(worker, task, "failed")

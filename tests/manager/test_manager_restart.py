@@ -1,9 +1,12 @@
 """A Manager that is stopped and started again: everything is rebuilt from its disk."""
 
+import asyncio
 from pathlib import Path
 
 from fake_server import FakeServer
 from manager_world import TestTime, a_frame, a_frame_task, a_task, manager_world
+
+from flamenco_manager import job_arrival
 
 
 async def test_a_running_attempt_goes_on_after_a_restart(server: FakeServer, tmp_path: Path) -> None:
@@ -85,6 +88,19 @@ async def test_a_job_that_was_being_fetched_goes_on_where_it_stopped(server: Fak
         assert (tmp_path / "jobs" / job / "a.blend").read_bytes() == b"BLENDER"
         worker = await world.worker()
         assert (await worker.task())["name"] == "task-0"
+
+
+async def test_the_last_task_of_a_long_job_is_handed_out_as_well(server: FakeServer, tmp_path: Path) -> None:
+    """They become ready by and by, and whoever waits for one that is late gets it."""
+    tasks = [a_task(type="blender") for _ in range(job_arrival.LISTED_AT_ONCE)]
+    async with manager_world(tmp_path, server) as world:
+        worker = await world.worker()
+        assert (await worker.sign_on(supported_task_types=["misc"])).status == 200
+        assert (await worker.say_status("awake")).status == 204
+        waiting = asyncio.create_task(worker.task())
+        await world.until_present(worker)
+        await server.submit([*tasks, a_task(name="last", priority=90)])
+        assert (await waiting)["name"] == "last"
 
 
 async def test_the_link_needs_its_token_only_once(server: FakeServer, tmp_path: Path) -> None:

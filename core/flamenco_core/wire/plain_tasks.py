@@ -37,7 +37,7 @@ def plain_task(document: Any) -> TaskDefinition | None:
     commands = _plain_commands(get("commands"))
     if commands is None:
         return None
-    if not _NEEDS.keys() & document.keys():
+    if _NEEDS.keys().isdisjoint(document):
         return TaskDefinition(index, task, name, kind, commands, priority, dependencies, frames)
     needs = {key: get(key) for key in _NEEDS}
     if not all(needs[key] is None or is_plain(needs[key]) for key, is_plain in _NEEDS.items()):

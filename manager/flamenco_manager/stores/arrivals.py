@@ -1,5 +1,6 @@
 """Jobs on their way in: definitions, tasks and commands, as they come from the Server."""
 
+import asyncio
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -60,8 +61,8 @@ class ArrivalStore:
         query = "SELECT count(*) FROM tasks WHERE key >= ? AND key < ?"
         return await self._journal.read(lambda connection: int(connection.execute(query, keys).get))
 
-    async def keep_tasks(self, job: Job, tasks: Sequence[TaskDefinition]) -> None:
-        """Store the next tasks of a job: a whole slice, or its last tasks."""
+    def keep_tasks(self, job: Job, tasks: Sequence[TaskDefinition]) -> "asyncio.Future[None]":
+        """Store the next tasks of a job: a whole slice, or its last tasks; the future waits for the disk."""
         new = [rows.new_task_row(job.key, task) for task in tasks]
         lines = b"\n".join([orjson.dumps(task.commands) for task in tasks])
 
@@ -70,7 +71,7 @@ class ArrivalStore:
             connection.executemany(_NEW_TASK, new)
             connection.execute("INSERT INTO command_slices VALUES (?, ?, ?)", (job.key, tasks[0].index, body))
 
-        await self._journal.write(work)
+        return self._journal.write(work)
 
     async def commands_of(self, task: Task) -> Sequence[Command]:
         """Return the commands of a task; those of its neighbours are at hand after that."""

@@ -82,7 +82,7 @@ def new_task_row(job_key: int, task: TaskDefinition) -> Row:
         task.steps_total,
         task.frames,
         array("I", sorted(set(task.depends_on))).tobytes() if task.depends_on else b"",
-        _needs_row(task.needs),
+        _needs_row(task),
     )
 
 
@@ -338,8 +338,8 @@ def frame_of(row: Sequence[Any]) -> SavedFrame:
     return SavedFrame(frame, path, size_bytes, sha256.hex(), layer, width, height, seconds)
 
 
-def _needs_row(needs: Needs) -> bytes | None:
-    said = {name: value for name in Needs.__slots__ if (value := getattr(needs, name)) is not None}
+def _needs_row(task: TaskDefinition) -> bytes | None:
+    said = {name: value for name in Needs.__slots__ if (value := getattr(task, name)) is not None}
     return orjson.dumps(said) if said else None
 
 
