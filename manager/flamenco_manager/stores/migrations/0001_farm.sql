@@ -186,4 +186,3 @@ CREATE INDEX orders_unreported ON orders (unreported) WHERE unreported = 1;
 CREATE INDEX orders_of_jobs ON orders (job) WHERE job IS NOT NULL;
 CREATE INDEX jobs_by_status ON jobs (status);
 CREATE INDEX jobs_with_blocks ON jobs (key) WHERE instr(facts, '"blocked"') > 0;
-CREATE INDEX jobs_with_blocks ON jobs (key) WHERE instr(facts, '"blocked"') > 0;
