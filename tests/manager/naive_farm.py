@@ -202,6 +202,10 @@ class NaiveFarm:
         is_failing = len(task.failed_by) >= self.number("failed_attempts")
         return is_failing or len(task.lost) >= self.number("lost_attempts")
 
+    def tries_again(self, task: NaiveTask) -> bool:
+        """Once what a blocked Worker failed does not count; the losses of one that has not failed were judged before."""
+        return task.status == "soft-failed" or (task.status == "failed" and not self.has_failed(task))
+
     def fail(self, task: NaiveTask) -> None:
         assert task.holder is not None
         worker = self.workers[task.holder]
@@ -238,7 +242,7 @@ class NaiveFarm:
         self.tally["Workers blocked"] += 1
         for task in failed:
             task.failed_by = [one for one in task.failed_by if one != worker.id]
-            if task is not last and task.status in ("failed", "soft-failed") and not self.has_failed(task):
+            if task is not last and self.tries_again(task):
                 self.tally["queued again by blocking"] += 1
                 task.retry_at = 0.0
                 self.wait_again(task)
