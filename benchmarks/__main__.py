@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from farm_processes import pin_to
 from rich.console import Console
 from rich.table import Table
-from workloads import Figures, Workload, chains, drain, many_jobs, updates, waiting, wide_graph
+from workloads import Figures, Workload, chains, drain, many_jobs, steady, updates, waiting, wide_graph
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ def everything(seconds: float) -> Iterator[Measured]:
     """Yield all that is measured, in the order in which it is printed."""
     for tasks in (1_000, 10_000, 100_000):
         for workers in (1, 10, 100):
-            rate = {10: "≥ 1,000", 100: "≥ 1,500"}.get(workers, "") if tasks >= 1_000 else ""
-            targets = {"life cycles/s": rate, "ask p99 ms": "≤ 50", "memory MiB": "≤ 150", "database MiB": "≤ 15"}
+            rate = {10: "≥ 1,000", 100: "≥ 1,500"}.get(workers, "")
+            targets = {"life cycles/s": rate, "stored after s": "≤ 5", "memory MiB": "≤ 150", "database MiB": "≤ 15"}
             name = f"drain {tasks:,} tasks, W = {workers}"
             yield Measured("B2", name, partial(drain, workers, tasks, seconds), targets)
     name = "drain 100,000 tasks, W = 100, in batches"
@@ -40,8 +40,11 @@ def everything(seconds: float) -> Iterator[Measured]:
         "B2",
         name,
         partial(drain, 100, 100_000, seconds, batches=True),
-        {"life cycles/s": "≥ 2,000", "ask p99 ms": "≤ 50"},
+        {"life cycles/s": "≥ 2,000"},
     )
+    for rate in (250, 500):
+        name = f"100,000 tasks, W = 100, {rate} life cycles/s in an open loop"
+        yield Measured("B2", name, partial(steady, 100, 100_000, rate, seconds), {"ask p99 ms": "≤ 50"})
     for workers in (100, 1_000):
         targets = {"waiting: % of a core": "< 5", "submit to first ms": "≤ 200"}
         yield Measured("B4", f"{workers:,} Workers wait", partial(waiting, workers, seconds), targets)

@@ -65,24 +65,27 @@ class RawWorker:
         self.writer.close()
         await self.writer.wait_closed()
 
-    async def call(self, name: str, path: str, document: object = None, *, wait_s: int = 0) -> tuple[int, bytes]:
-        """Make one call; returns status and body."""
+    async def call(
+        self, name: str, path: str, document: object = None, *, wait_s: int = 0, due_s: float | None = None
+    ) -> tuple[int, bytes]:
+        """Make one call; returns status and body. Its time begins when it was due, if that is earlier than now."""
         body = b"" if document is None else orjson.dumps(document)
         prefer = f"Prefer: wait={wait_s}\r\n" if wait_s else ""
         head = (
             f"POST /api/v3/worker/{path} HTTP/1.1\r\nHost: m\r\nAuthorization: {self.authorization}\r\n{prefer}"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        began = time.perf_counter()
+        began = time.perf_counter() if due_s is None else due_s
         self.writer.write(head.encode() + body)
         answer = await self.reader.readuntil(b"\r\n\r\n")
         content = await self.reader.readexactly(_length(answer))
         self.latencies.note(name, time.perf_counter() - began)
         return int(answer[9:12]), content
 
-    async def tasks(self, *, most: int = 1, wait_s: int = 0) -> list[dict[str, Any]]:
+    async def tasks(self, *, most: int = 1, wait_s: int = 0, due_s: float | None = None) -> list[dict[str, Any]]:
         """Ask for tasks; none: there are none."""
-        status, body = await self.call("ask", "task" + (f"?max={most}" if most > 1 else ""), wait_s=wait_s)
+        path = "task" + (f"?max={most}" if most > 1 else "")
+        status, body = await self.call("ask", path, wait_s=wait_s, due_s=due_s)
         if status != 200:
             return []
         answer = orjson.loads(body)

@@ -39,11 +39,22 @@ def drain(workers: int, tasks: int, seconds: float, *, batches: bool = False, pr
         began_s = time.perf_counter()
         job = running.server.submit([a_task() for _ in range(tasks)])
         running.server.until(job, "queued")
-        figures = {"stored after s": time.perf_counter() - began_s}
-        figures |= asyncio.run(_drained(running, workers, seconds, batches=batches))
-        figures["memory MiB"] = running.memory_bytes() / 2**20
-        figures["database MiB"] = running.database_bytes() / 2**20
-        return figures
+        figures = {
+            "stored after s": time.perf_counter() - began_s,
+            "memory MiB": running.memory_bytes() / 2**20,
+            "database MiB": running.database_bytes() / 2**20,
+        }
+        return figures | asyncio.run(_drained(running, workers, seconds, batches=batches))
+
+
+def steady(workers: int, tasks: int, cycles_per_s: float, seconds: float) -> Figures:
+    """B2 in an open loop: Workers begin at set times, whether the Manager keeps up or not; how long calls take then.
+
+    A Worker that is late begins at once, and what it waited counts as time that its ask took.
+    """
+    with fresh_manager() as running:
+        running.server.until(running.server.submit([a_task() for _ in range(tasks)]), "queued")
+        return asyncio.run(_steady(running, workers, cycles_per_s, seconds))
 
 
 def wide_graph(workers: int, tasks: int, seconds: float) -> Figures:
@@ -103,6 +114,27 @@ async def _drained(running: Manager, workers: int, seconds: float, *, batches: b
         "CPU ms each": 1e3 * cpu_s / max(1, done),
         **_latencies(raw, ("ask", "started", "log and step", "completed", "batch")),
     }
+
+
+async def _steady(running: Manager, workers: int, cycles_per_s: float, seconds: float) -> Figures:
+    raw = await opened(running, workers)
+    began_s, every_s = time.perf_counter(), workers / cycles_per_s
+
+    async def work(worker: RawWorker, begin_s: float) -> int:
+        done = 0
+        while begin_s < began_s + seconds:
+            await asyncio.sleep(max(0.0, begin_s - time.perf_counter()))
+            tasks = await worker.tasks(due_s=begin_s)
+            await worker.run(tasks[0])
+            done, begin_s = done + 1, begin_s + every_s
+        return done
+
+    starts = [began_s + 0.1 + every_s * number / workers for number in range(workers)]
+    done, took_s, cpu_s = await _timed(
+        running, [work(worker, start) for worker, start in zip(raw, starts, strict=True)]
+    )
+    calls = ("ask", "started", "log and step", "completed")
+    return {"life cycles/s": done / took_s, "CPU ms each": 1e3 * cpu_s / max(1, done), **_latencies(raw, calls)}
 
 
 async def _work(worker: RawWorker, until_s: float) -> int:

@@ -203,7 +203,7 @@ class NaiveFarm:
         return is_failing or len(task.lost) >= self.number("lost_attempts")
 
     def tries_again(self, task: NaiveTask) -> bool:
-        """Once what a blocked Worker failed does not count; the losses of one that has not failed were judged before."""
+        """Once a blocked Worker's failures do not count; losses of a task that has not failed were judged before."""
         return task.status == "soft-failed" or (task.status == "failed" and not self.has_failed(task))
 
     def fail(self, task: NaiveTask) -> None:
