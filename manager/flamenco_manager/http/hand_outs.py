@@ -5,13 +5,11 @@ from typing import Any
 from aiohttp import web
 
 from flamenco_core.errors import BadInput
-from flamenco_core.wire.worker_api import MOST_TASKS_AT_ONCE, AssignedTaskSchema
+from flamenco_core.wire.worker_api import MOST_TASKS_AT_ONCE, AssignedTask
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.attempts import HandOut
 from flamenco_manager.model import Worker
 from flamenco_runtime.json_body import json_reply
-
-_ASSIGNED = AssignedTaskSchema()
 
 
 def most_of(request: web.Request) -> int | None:
@@ -28,7 +26,12 @@ def most_of(request: web.Request) -> int | None:
 
 async def described(assignments: Assignments, handed: HandOut, worker: Worker) -> list[Any]:
     """Return the documents of a hand-out: the task to run now, then those that come after it."""
-    return [_ASSIGNED.dump(await assignments.describe(one, worker)) for one in (handed, *handed.ahead)]
+    return [document_of(await assignments.describe(one, worker)) for one in (handed, *handed.ahead)]
+
+
+def document_of(task: AssignedTask) -> dict[str, Any]:
+    """Return what ``AssignedTaskSchema`` would write, once it is JSON; what is within is written by orjson as it is."""
+    return {name: value for name in AssignedTask.__slots__ if (value := getattr(task, name)) is not None}
 
 
 async def handed_out(assignments: Assignments, handed: HandOut, worker: Worker, most: int | None) -> web.Response:
