@@ -219,6 +219,7 @@ class Farm:
         for worker in self.workers.values():
             if worker.lost_task is not None and worker.lost_task.job is job:
                 worker.lost_task = None
+        job.tasks, job.ready = [], {}  # each refers to its job: so they go at once, without the garbage collector
 
     def _occupied(self, task: Task) -> None:
         self.limits.take(task.kind)

@@ -26,6 +26,7 @@ from flamenco_manager.model import Job, Moment, Task
 from flamenco_manager.stores.farm_store import Also
 from flamenco_manager.task_rules import link
 from flamenco_manager.waiting import JobState
+from flamenco_runtime import garbage
 from flamenco_runtime.http_client import pauses
 
 log = structlog.get_logger()
@@ -172,6 +173,7 @@ class Arrivals:
         await self._foreman.settle(also=self._results.submission_result(job.id, "done"))
         for first in range(LISTED_AT_ONCE, len(tasks), LISTED_AT_ONCE):
             job_rules.list_ready(farm, tasks[first : first + LISTED_AT_ONCE])
+            garbage.keep()  # so many stay for long
             await self._foreman.settle()
             await asyncio.sleep(0)
 

@@ -16,12 +16,16 @@ from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.stores import rows
 from flamenco_manager.stores.farm_batch import SAVE_FRAME, FarmBatch
 from flamenco_manager.waiting import JobState
+from flamenco_runtime import garbage
 from flamenco_runtime.journal import Journal
 
 Also = Callable[[apsw.Connection], None]
 
 LONGEST_WAIT_S = 120.0
 """No retry or mark is further away than this after a restart, whatever the clock did in between."""
+
+KEPT_AT_ONCE = 2_000
+"""After so many tasks of a job the garbage collector is told that they stay; fewer are not worth it."""
 
 _LATE = "SELECT fresh_after, marks FROM tasks WHERE key = ?"
 _SAVE_MARKS = "UPDATE tasks SET marks = ? WHERE key = ?"
@@ -206,7 +210,11 @@ def _tasks(connection: apsw.Connection, job: Job, farm: Farm, now: Moment) -> li
     keys = (rows.task_key(job.key, 0), rows.task_key(job.key + 1, 0))
     query = f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608
     read = rows.TaskReader(job, farm, now)
-    tasks = [read.task_of(row) for row in connection.execute(query, keys)]
+    tasks: list[Task] = []
+    for number, row in enumerate(connection.execute(query, keys), start=1):
+        tasks.append(read.task_of(row))
+        if number % KEPT_AT_ONCE == 0:
+            garbage.keep()
     latest_s = now.monotonic_s + LONGEST_WAIT_S
     for task in tasks:
         if task.retry_at_s > latest_s:
