@@ -17,11 +17,12 @@ import structlog
 from flamenco_core.errors import FlamencoError
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.worker_api import MayKeepRunning, WorkerStateChange
-from flamenco_manager import asked_of_workers, attempts, job_rules, leases
+from flamenco_manager import asked_of_workers, attempts, job_rules, leases, worker_rules
 from flamenco_manager.attempts import Answer, HandOut
 from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.model import Moment, Worker
 from flamenco_manager.stores.farm_store import Also, StoredJob
+from flamenco_runtime import garbage
 from flamenco_runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -69,6 +70,12 @@ class Foreman:
     def now(self) -> Moment:
         """Return the present."""
         return Moment(self._clock(), self._monotonic())
+
+    def heard(self, worker: Worker) -> None:
+        """Note that a Worker is in touch; what that changes is stored, also if nothing else comes of its call."""
+        worker_rules.heard(self.farm, worker, self.now())
+        if self.farm.has_changed:
+            self._commit()
 
     async def settle(self, also: Also | None = None) -> None:
         """Store what the last rule changed, wake whom it concerns, and wait until it is on disk.
@@ -172,6 +179,8 @@ class Foreman:
             if is_newest and job.status.is_ended and self.farm.jobs.get(job.id) is job:
                 self.farm.forget(job)
                 log.info("job ended", job=job.id, status=str(job.status), activity=job.activity)
+                if not self.farm.jobs:
+                    garbage.look_at_all()  # whatever else was kept with their tasks is looked at again
         self.on_change(changes)
 
     def _ring(self, worker_ids: set[str]) -> None:
@@ -240,6 +249,7 @@ def restore(farm: Farm, unfinished: Sequence[StoredJob], now: Moment) -> None:
     asked_of_workers.resume_schedules(farm, now)
     farm.started_s = now.monotonic_s
     leases.begin(farm, now)
+    garbage.keep()
 
 
 def put_back(farm: Farm, stored: StoredJob, now: Moment) -> None:

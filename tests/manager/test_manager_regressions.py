@@ -157,3 +157,32 @@ async def test_a_job_stays_in_memory_until_it_is_on_disk_that_it_ended() -> None
     store.commits[1].set_result(None)
     await ended
     assert job.id not in foreman.farm.jobs
+
+
+def test_that_a_worker_is_back_is_stored_also_when_what_it_says_is_refused(history: History) -> None:
+    a_job(history)
+    worker = a_worker(history)
+    task = takes(history, worker)
+    history.passes(185)
+    assert worker.status == "error"
+    history.say(worker, Word(task.id, 1, 1, "queued"))  # no Worker can say that
+    assert worker.status == "awake"
+    history.restart()
+    assert history.manager.farm.workers[worker.id].status == "awake"
+
+
+def test_a_soft_failed_task_is_queued_again_when_its_worker_is_blocked_however_often_it_was_lost(
+    history: History,
+) -> None:
+    job = a_job(history, 2)
+    lost, other = a_worker(history), a_worker(history)
+    first = takes(history, lost)
+    history.passes(185, [other])
+    assert takes(history, other) is first  # it was lost once
+    history.say(other, Word(first.id, 2, 1, "failed"))
+    history.order("settings", {"lost_attempts": 1, "block_after": 2})
+    history.say(lost, Word(first.id, 1, 9, None))  # back again
+    second = takes(history, other)
+    history.say(other, Word(second.id, second.attempt, 1, "failed"))
+    assert job.blocked == {(other.id, "misc")}
+    assert first.status == "queued"

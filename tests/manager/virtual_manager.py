@@ -242,7 +242,7 @@ class VirtualManager:
                 del self.parked[worker.id]
 
         async def begin() -> None:
-            worker_rules.heard(self.farm, worker, self.foreman.now())
+            self.foreman.heard(worker)
             self.parked[worker.id] = ask
             ask.call = self.loop.create_task(call())
 
@@ -263,7 +263,7 @@ class VirtualManager:
         """Let a Worker say something of a task; tells what became of it."""
 
         async def say() -> None:
-            worker_rules.heard(self.farm, worker, self.foreman.now())
+            self.foreman.heard(worker)
             await self.updates.take(worker, task, said)
 
         try:
@@ -276,14 +276,14 @@ class VirtualManager:
         """Let a Worker say many things in one call."""
 
         async def say_all() -> list[BatchResult]:
-            worker_rules.heard(self.farm, worker, self.foreman.now())
+            self.foreman.heard(worker)
             return await self.updates.take_all(worker, said)
 
         return self.do(say_all())
 
     def may_run(self, worker: Worker, task: str, attempt: int | None) -> MayRun:
         async def may_run() -> MayRun:
-            worker_rules.heard(self.farm, worker, self.foreman.now())
+            self.foreman.heard(worker)
             now = self.foreman.now()
             answer = attempts.may_run(self.farm, worker, self.farm.tasks.get(task), attempt, now)
             await self.foreman.settle()
@@ -305,7 +305,7 @@ class VirtualManager:
 
     def _call(self, worker: Worker, rule: Callable[[], None]) -> None:
         async def call() -> None:
-            worker_rules.heard(self.farm, worker, self.foreman.now())
+            self.foreman.heard(worker)
             rule()
             await self.foreman.settle()
 

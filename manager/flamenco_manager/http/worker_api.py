@@ -94,7 +94,7 @@ def _signing_in(use: WorkerUseCases) -> Callable[[SignedIn], Callable[[web.Reque
     def wrap(handler: SignedIn) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def signed_in(request: web.Request) -> web.StreamResponse:
             worker = sign_in(request, use.gate)
-            worker_rules.heard(use.foreman.farm, worker, use.foreman.now())
+            use.foreman.heard(worker)
             return await handler(request, worker)
 
         return signed_in
