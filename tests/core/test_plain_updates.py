@@ -11,9 +11,13 @@ from flamenco_core.wire.plain_updates import plain_update
 from flamenco_core.wire.worker_api import BatchedUpdate, BatchedUpdateSchema, TaskUpdate, TaskUpdateSchema
 
 TASK = "6f2c2a9e-5a0e-4c4e-9f4f-0c9c0c1a5a11"
-NUMBERS: st.SearchStrategy[Any] = st.sampled_from([-1, 0, 1, 2, 10**6, 2**62, 2**63 - 1, 2**63, 10**30, -(2**63), True, 1.0, "1", None, []])
+NUMBERS: st.SearchStrategy[Any] = st.sampled_from(
+    [-1, 0, 1, 2, 10**6, 2**62, 2**63 - 1, 2**63, 10**30, -(2**63), True, 1.0, "1", None, []]
+)
 TEXTS: st.SearchStrategy[Any] = st.sampled_from(["", "a line\n", "ß☃", None, 5, [], {}])
-STATUSES: st.SearchStrategy[Any] = st.sampled_from(["active", "completed", "failed", "queued", "soft-failed", "Active", "", None, 3, []])
+STATUSES: st.SearchStrategy[Any] = st.sampled_from(
+    ["active", "completed", "failed", "queued", "soft-failed", "Active", "", None, 3, []]
+)
 MOMENTS: st.SearchStrategy[Any] = st.sampled_from(
     [
         "2026-01-31T12:00:00.250Z",
