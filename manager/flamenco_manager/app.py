@@ -121,7 +121,13 @@ async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], flo
             await keeper.restore()
             erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
             app, runs = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing)
-            runs += [foreman.tick_for_ever(), logs.sync_for_ever(), erasing.run(), _raise_when_failed(failed)]
+            runs += [
+                foreman.tick_for_ever(),
+                logs.sync_for_ever(),
+                logs.put_away_for_ever(),
+                erasing.run(),
+                _raise_when_failed(failed),
+            ]
             app[TASK_LOGS] = logs
             loops = [group.create_task(run) for run in runs]
             yield app

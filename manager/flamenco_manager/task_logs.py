@@ -17,6 +17,7 @@ from typing import Protocol
 
 import structlog
 
+from flamenco_core.errors import Unavailable
 from flamenco_manager.held_pieces import HeldPiece, HeldPieces, LogKey
 from flamenco_manager.job_folders import job_folders, newest_change, set_aside
 from flamenco_manager.log_extent import LogLimits
@@ -149,7 +150,10 @@ class TaskLogs:
             raise error
 
     async def put_away(self) -> None:
-        """Put what is held into its files, oldest first, and let the journal forget it. Raises OSError."""
+        """Put what is held into its files, oldest first, and let the journal forget it.
+
+        Raises OSError, and Unavailable once the journal takes nothing more.
+        """
         await self._put_away(rests=RESTS)
 
     async def sync(self, job: str, task: str, attempt: int) -> None:
@@ -169,9 +173,19 @@ class TaskLogs:
             await asyncio.sleep(SYNC_EVERY_S)
             try:
                 await self.sync_all()
+            except OSError as error:
+                log.error("logs of tasks cannot be written", error=str(error))
+
+    async def put_away_for_ever(self) -> None:
+        """Put what is held into its files every second; what does not work now is tried again."""
+        while True:
+            await asyncio.sleep(SYNC_EVERY_S)
+            try:
                 await self.put_away()
             except OSError as error:
                 log.error("logs of tasks cannot be written", error=str(error))
+            except Unavailable:  # the store has stopped; whoever runs us is told by it
+                log.debug("logs stay in the journal")
 
     async def sync_all(self) -> None:
         """Wait until everything that was written is on disk. Raises OSError."""

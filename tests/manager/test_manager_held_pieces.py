@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from manager_world import World, a_task, manager_world
 from trace_steps import begun, submitted, until_job
 
+from flamenco_core.errors import Unavailable
 from flamenco_manager import task_logs
 from flamenco_manager.held_pieces import MOST_HELD_BYTES, MOST_PIECE_BYTES, HeldPiece, HeldPieces, LogKey
 from flamenco_manager.task_logs import TaskLogs
@@ -27,6 +28,7 @@ class JournalInMemory:
     def __init__(self) -> None:
         self.pieces: dict[int, HeldPiece] = {}
         self.fails: Exception | None = None
+        self.has_failed = False
 
     async def held(self) -> Sequence[HeldPiece]:
         return sorted(self.pieces.values(), key=lambda piece: piece.number)
@@ -34,6 +36,7 @@ class JournalInMemory:
     async def drop(self, numbers: Sequence[int]) -> None:
         await asyncio.sleep(0)
         if self.fails is not None:
+            self.has_failed = True
             raise self.fails
         for number in numbers:
             self.pieces.pop(number, None)
@@ -132,6 +135,25 @@ async def test_a_journal_that_cannot_forget_is_asked_again(logs: TaskLogs, journ
     journal.fails = None
     await logs.put_away()
     assert journal.pieces == {}
+
+
+@pytest.mark.parametrize("error", [OSError("no room"), Unavailable("The store is closed.")], ids=["disk", "store"])
+async def test_putting_away_goes_on_after_what_went_wrong(
+    logs: TaskLogs, journal: JournalInMemory, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(task_logs, "SYNC_EVERY_S", 0.0)
+    journal.fails = error
+    say(logs, journal, "x\n", 0)
+    for_ever = asyncio.create_task(logs.put_away_for_ever())
+    async with asyncio.timeout(10):
+        while not journal.has_failed:
+            await asyncio.sleep(0)
+        journal.fails = None
+        while journal.pieces:
+            await asyncio.sleep(0)
+    assert not for_ever.done()
+    for_ever.cancel()
+    await asyncio.wait({for_ever})
 
 
 async def test_what_is_held_of_a_job_is_gone_with_it(logs: TaskLogs, journal: JournalInMemory, tmp_path: Path) -> None:
