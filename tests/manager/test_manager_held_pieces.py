@@ -28,7 +28,7 @@ class JournalInMemory:
     def __init__(self) -> None:
         self.pieces: dict[int, HeldPiece] = {}
         self.fails: Exception | None = None
-        self.has_failed = False
+        self.has_failed, self.has_forgotten = asyncio.Event(), asyncio.Event()
 
     async def held(self) -> Sequence[HeldPiece]:
         return sorted(self.pieces.values(), key=lambda piece: piece.number)
@@ -36,10 +36,11 @@ class JournalInMemory:
     async def drop(self, numbers: Sequence[int]) -> None:
         await asyncio.sleep(0)
         if self.fails is not None:
-            self.has_failed = True
+            self.has_failed.set()
             raise self.fails
         for number in numbers:
             self.pieces.pop(number, None)
+        self.has_forgotten.set()
 
 
 @pytest.fixture
@@ -146,12 +147,10 @@ async def test_putting_away_goes_on_after_what_went_wrong(
     say(logs, journal, "x\n", 0)
     for_ever = asyncio.create_task(logs.put_away_for_ever())
     async with asyncio.timeout(10):
-        while not journal.has_failed:
-            await asyncio.sleep(0)
+        await journal.has_failed.wait()
         journal.fails = None
-        while journal.pieces:
-            await asyncio.sleep(0)
-    assert not for_ever.done()
+        await journal.has_forgotten.wait()
+    assert journal.pieces == {}
     for_ever.cancel()
     await asyncio.wait({for_ever})
 
