@@ -17,6 +17,7 @@ from trace_steps import begun, submitted, until_job
 from flamenco_core.errors import Unavailable
 from flamenco_manager import task_logs
 from flamenco_manager.held_pieces import MOST_HELD_BYTES, MOST_PIECE_BYTES, HeldPiece, HeldPieces, LogKey
+from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.task_logs import TaskLogs
 
 LOG = LogKey("job", "task", 1)
@@ -247,6 +248,28 @@ async def test_what_was_acknowledged_is_in_the_log_after_dying_at_once(tmp_path:
         shutil.copy(data / "link.json", after)
     async with manager_world(after, server):
         assert (after / "task-logs" / job / f"{task['uuid']}.1.log").read_bytes() == b"one\ntwo\n"
+
+
+async def test_pieces_of_a_job_that_is_being_erased_are_in_nobodys_way_after_dying(
+    tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_logs, "SYNC_EVERY_S", 3600.0)  # so it stays held
+    async with manager_world(tmp_path, server) as world:
+        job = await submitted(world, a_task())
+        worker = await world.worker("ours")
+        task = await begun(worker)
+        assert (await worker.update(task, log="x\n", log_at=0, seq=2, taskStatus="completed")).status == 204
+        await until_job(world, job, "completed")
+    database = apsw.Connection(str(tmp_path / "manager.sqlite"))
+    with database:  # we die when the job is gone, and its tasks are not
+        ErasingStore.erasure(database.execute("SELECT key FROM jobs").get, job)(database)
+    database.close()
+    async with manager_world(tmp_path, server) as world:
+        other = await submitted(world, a_task())
+        again = await world.worker("another")
+        task = await begun(again)
+        assert (await again.update(task, log="y\n", log_at=0, seq=2, taskStatus="completed")).status == 204
+        assert await text_of(world.logs, LogKey(other, task["uuid"], 1)) == b"y\n"
 
 
 async def test_pieces_of_an_erased_job_are_forgotten(world: World, tmp_path: Path) -> None:

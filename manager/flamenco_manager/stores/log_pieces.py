@@ -13,8 +13,10 @@ _HELD = """
 SELECT number, jobs.id, tasks.id, log_pieces.attempt, at, data
 FROM log_pieces JOIN tasks ON tasks.key = task JOIN jobs ON jobs.key = task >> 20 ORDER BY number
 """
-_ORPHANS = "DELETE FROM log_pieces WHERE task NOT IN (SELECT key FROM tasks)"
-"""Their jobs were erased."""
+_ORPHANS = """
+DELETE FROM log_pieces WHERE task NOT IN (SELECT tasks.key FROM tasks JOIN jobs ON jobs.key = tasks.key >> 20)
+"""
+"""Their jobs were erased, whose tasks may still be here. None may stay: the next pieces would get their numbers."""
 
 
 class LogPieceStore:
