@@ -150,8 +150,9 @@ def test_nothing_is_left_of_a_job_that_waited_when_it_leaves_memory() -> None:
     site = Site()
     other = site.job()
     job = waits_for(site, other)
+    task = job.tasks[0]
     site.cancel(job)
     site.farm.forget(job)
     site.completes(other)
     assert not site.farm.waiting_for[other.id]
-    assert job.tasks[0].status is TaskStatus.CANCELED
+    assert task.status is TaskStatus.CANCELED

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,10 @@ from flamenco_worker.update_sender import UpdateSender
 log = structlog.get_logger()
 
 
+Finder = Callable[[aiohttp.ClientSession, Path], Awaitable[str]]
+"""Finds a Manager; its second argument is the file that names the one that was found last time."""
+
+
 @dataclass(frozen=True)
 class Machine:
     """What the slots of one process share."""
@@ -53,15 +58,16 @@ async def serve(
     ready: Callable[[str], None],
     timing: Timing | None = None,
     environ: Mapping[str, str] = os.environ,
+    find: Finder = find_again,
 ) -> None:
     """Run all slots until ``stop`` is set, or until the Manager asked each to go offline.
 
-    A Manager that the settings do not name is looked for in the network, for as long as it takes.
+    A Manager that the settings do not name is looked for in the network by ``find``, for as long as it takes.
     ``ready`` is called with the Manager's URL once every slot has signed on. Must run in the main thread: children get
     their parent-death signal when the thread that started them ends. Raises BadSettings, DataInUse.
     """
     async with _machine(settings, timing or Timing(), environ) as machine:
-        manager = settings.manager or await _found_manager(machine, stop)
+        manager = settings.manager or await _found_manager(machine, find, stop)
         if manager is None:
             return
         programs = await find_programs(settings.blender, settings.ffmpeg, environ)
@@ -73,9 +79,9 @@ async def serve(
         await _until_stopped(slots, stop)
 
 
-async def _found_manager(machine: Machine, stop: asyncio.Event) -> str | None:
+async def _found_manager(machine: Machine, find: Finder, stop: asyncio.Event) -> str | None:
     """Look for a Manager in the network; None if we are stopped before there is one."""
-    looking = asyncio.create_task(find_again(machine.http, machine.settings.data / "manager-url"))
+    looking = asyncio.ensure_future(find(machine.http, machine.settings.data / "manager-url"))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -76,6 +76,12 @@ class ManagerFinder:
                 task.cancel()
             await asyncio.gather(*looking, *self._asked.values(), return_exceptions=True)
 
+    async def answers(self, url: str) -> bool:
+        """Tell whether a Manager answers there, within a few seconds."""
+        found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        await self._check(url, "last time", found)
+        return found.done()
+
     async def _ask_known(self, found: "asyncio.Future[str]") -> None:
         while True:
             for url in self._known:
@@ -127,7 +133,8 @@ class ManagerFinder:
 async def find_again(http: aiohttp.ClientSession, kept: Path, *, local: str = LOCAL_MANAGER) -> str:
     """Find a Manager, first of all the one that was found last time; ``kept`` is the file that names it."""
     last = await asyncio.to_thread(_last_found, kept)
-    url = await ManagerFinder(http, [*last, local]).find()
+    finder = ManagerFinder(http, [*last, local])
+    url = last[0] if last and await finder.answers(last[0]) else await finder.find()
     await asyncio.to_thread(partial(kept.write_text, url, encoding="utf-8"))
     return url
 
