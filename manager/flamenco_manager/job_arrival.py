@@ -25,7 +25,7 @@ from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Job, Moment, Task
 from flamenco_manager.stores.farm_store import Also
 from flamenco_manager.task_rules import link
-from flamenco_manager.waiting import JobState
+from flamenco_manager.waiting import JobState, still_hold
 from flamenco_runtime import garbage
 from flamenco_runtime.http_client import pauses
 
@@ -165,7 +165,7 @@ class Arrivals:
         farm = self._foreman.farm
         tasks = [] if _is_over(job) else await self._tasks.tasks_of(job, farm, self._foreman.now())
         links = await asyncio.to_thread(link, tasks)
-        others = await self._tasks.states_of([needed.id for needed in job.needs_jobs])
+        others = await self._others(job)
         if not _is_over(job):
             job_rules.begin(farm, job, tasks, links, self._foreman.now(), others)
             job_rules.list_ready(farm, tasks[:LISTED_AT_ONCE])
@@ -176,6 +176,13 @@ class Arrivals:
             garbage.keep()  # so many stay for long
             await self._foreman.settle()
             await asyncio.sleep(0)
+
+    async def _others(self, job: Job) -> dict[str, JobState]:
+        """Return how the jobs stand that a job waits for, also those that leave memory while we ask."""
+        needed = [needed.id for needed in job.needs_jobs]
+        while not still_hold(self._foreman.farm, others := await self._tasks.states_of(needed)):
+            log.debug("a job ended while it was looked up", waiting=job.id)
+        return others
 
     async def _definition(self, source: Source, job: Job) -> JobDefinition:
         definition = await self._store.definition(job)

@@ -15,6 +15,7 @@ from flamenco_manager.farm_settings import FarmSettingsKeeper
 from flamenco_manager.foreman import Foreman, put_back
 from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.stores.farm_store import Also, StoredJob
+from flamenco_manager.waiting import still_hold
 from flamenco_manager.why import why
 
 HIGHEST_PRIORITY = 100
@@ -150,12 +151,19 @@ class OrderActs:
         job = self._farm.jobs.get(job_id)
         if job is not None:
             return job
-        stored = await self._archive.load_job(job_id, self._farm, self._foreman.now()) if is_uuid(job_id) else None
+        stored = await self._stored(job_id) if is_uuid(job_id) else None
         if stored is None:
             raise NoSuchJob(f"There is no job {job_id}.")
         put_back(self._farm, stored, self._foreman.now())
         self._recalled.append(stored.job)
         return stored.job
+
+    async def _stored(self, job_id: str) -> StoredJob | None:
+        """Read a job that has left memory, and how those stand that it waits for."""
+        while True:
+            stored = await self._archive.load_job(job_id, self._farm, self._foreman.now())
+            if stored is None or still_hold(self._farm, stored.others):
+                return stored
 
     def let_go(self) -> None:
         """Let jobs that were recalled leave memory again, where they are still ended; call it once all is on disk."""

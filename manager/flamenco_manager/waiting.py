@@ -4,6 +4,7 @@ A job that waits for another stays ``queued``, whatever becomes of the other; it
 changes (jobs.md, "One rule ends a job"). Deleted counts as ended, not as completed; so does a job that was erased.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flamenco_core.statuses import JobStatus
@@ -32,6 +33,15 @@ GONE = JobState(None)
 def state_of(job: Job) -> JobState:
     """Return what others need to know of a job that is in memory."""
     return JobState(job.status, job.is_deleted)
+
+
+def still_hold(farm: Farm, others: Mapping[str, JobState]) -> bool:
+    """Tell whether states of jobs that were read from the store, which takes a while, say how these jobs are now.
+
+    A job leaves memory when it has ended. So one that is not there, and had not ended when it was read, ended
+    meanwhile; nobody would tell those that wait for it: read it again.
+    """
+    return all(job_id in farm.jobs or state.status is None or state.status.is_ended for job_id, state in others.items())
 
 
 def begin_waiting(farm: Farm, job: Job, others: dict[str, JobState], now: Moment) -> None:

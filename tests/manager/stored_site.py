@@ -26,7 +26,7 @@ class StoredSite(Site):
 
     def __init__(self, journal: Journal, **policy: float) -> None:
         super().__init__(**policy)
-        self._store, self._arrivals = FarmStore(journal), ArrivalStore(journal)
+        self.store, self.arrivals = FarmStore(journal), ArrivalStore(journal)
 
     async def stored_job(
         self, waits_for: Sequence[Sequence[int]], *, needs: Needs | None = None, asked: dict[str, Any] | None = None
@@ -35,26 +35,26 @@ class StoredSite(Site):
         job = self.announced()
         await self.keep()
         definition = JobDefinition(job.id, "shot", "test", 50, "admin", self.now.wall, len(waits_for), **(asked or {}))
-        await self._arrivals.keep_definition(job, definition)
+        await self.arrivals.keep_definition(job, definition)
         own = {name: getattr(needs, name) for name in Needs.__slots__} if needs is not None else {}
         tasks = [
             TaskDefinition(index, task_id(job.id, index), f"task-{index}", "misc", [], depends_on=indexes, **own)
             for index, indexes in enumerate(waits_for)
         ]
-        await self._arrivals.keep_tasks(job, tasks)
+        await self.arrivals.keep_tasks(job, tasks)
         self.arrives(job, waits_for, needs=needs, asked=asked)
         await self.keep()
         return job
 
     async def keep(self) -> None:
         """Store what changed."""
-        await self._store.save(self.farm.take_changes(), self.now)
+        await self.store.save(self.farm.take_changes(), self.now)
 
     async def restart(self) -> None:
         """Let the Manager be killed and start again; Workers and jobs are other objects after that."""
         policy = self.farm.policy
-        self.farm = Farm(policy, changes_so_far=await self._store.last_change())
-        restore(self.farm, await self._store.load(self.farm, self.now), self.now)
+        self.farm = Farm(policy, changes_so_far=await self.store.last_change())
+        restore(self.farm, await self.store.load(self.farm, self.now), self.now)
         self.check()
 
 

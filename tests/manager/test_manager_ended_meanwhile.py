@@ -1,0 +1,132 @@
+"""Jobs that end, and leave memory, just while somebody looks up how they stand for a job that waits for them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+from farm_builder import needed
+from stored_site import StoredSite, stored_site
+
+from flamenco_core.identifiers import task_id
+from flamenco_core.statuses import JobStatus
+from flamenco_core.wire.definitions import JobDefinition, TaskDefinition
+from flamenco_core.wire.manager_api import Order
+from flamenco_manager import job_rules
+from flamenco_manager.blobs import Blobs
+from flamenco_manager.farm import Farm
+from flamenco_manager.farm_variables import FarmVariables
+from flamenco_manager.foreman import Foreman
+from flamenco_manager.job_arrival import Arrivals
+from flamenco_manager.model import Job, Moment, Task, Worker
+from flamenco_manager.order_acts import OrderActs
+from flamenco_manager.stores.farm_store import Also, StoredJob
+from flamenco_manager.waiting import JobState
+
+Deed = Callable[[], Awaitable[None]]
+
+
+class ToldLate:
+    """A store whose answers are on their way for a while: after the first one was read, something happens."""
+
+    def __init__(self, site: StoredSite, meanwhile: Deed) -> None:
+        self._site = site
+        self._meanwhile: list[Deed] = [meanwhile]
+
+    async def tasks_of(self, job: Job, farm: Farm, now: Moment) -> list[Task]:
+        return await self._site.store.tasks_of(job, farm, now)
+
+    async def states_of(self, job_ids: Sequence[str]) -> dict[str, JobState]:
+        states = await self._site.store.states_of(job_ids)
+        await self._passes()
+        return states
+
+    async def load_job(self, job_id: str, farm: Farm, now: Moment) -> StoredJob | None:
+        stored = await self._site.store.load_job(job_id, farm, now)
+        await self._passes()
+        return stored
+
+    async def job_of_task(self, task_id: str) -> str | None:
+        return await self._site.store.job_of_task(task_id)
+
+    async def _passes(self) -> None:
+        while self._meanwhile:
+            await self._meanwhile.pop()()
+
+
+class NobodyAsks:
+    """Notes nothing: no order brought the job."""
+
+    def submission_result(self, job: str, result: str, why: str = "") -> Also:
+        assert (result, why) == ("done", "")
+
+        def work(_: apsw.Connection) -> None:
+            pass
+
+        return work
+
+
+def foreman_of(site: StoredSite) -> Foreman:
+    return Foreman(site.farm, site.store, lambda: site.now.wall, lambda: site.now.monotonic_s)
+
+
+def completing(site: StoredSite, foreman: Foreman, worker: Worker, job: Job) -> Deed:
+    """Return a deed: the job's only task is completed, that is stored, and the job leaves memory."""
+
+    async def complete() -> None:
+        site.says(worker, job.tasks[0], "completed")
+        await foreman.settle()
+        assert job.id not in site.farm.jobs
+
+    return complete
+
+
+async def test_a_job_that_comes_while_the_one_it_waits_for_ends_does_not_wait_for_ever(tmp_path: Path) -> None:
+    async with stored_site(tmp_path) as site:
+        first, worker, foreman = await site.stored_job([()]), site.worker(), foreman_of(site)
+        site.takes(worker)
+        job = site.announced()
+        await site.keep()
+        definition = JobDefinition(job.id, "b", "test", 50, "admin", site.now.wall, 1, needs_jobs=[needed(first)])
+        await site.arrivals.keep_definition(job, definition)
+        await site.arrivals.keep_tasks(job, [TaskDefinition(0, task_id(job.id, 0), "task", "misc", [])])
+        arrivals = Arrivals(
+            foreman,
+            site.arrivals,
+            ToldLate(site, completing(site, foreman, worker, first)),
+            NobodyAsks(),
+            Blobs(tmp_path / "blobs"),
+            tmp_path / "jobs",
+            FarmVariables({}, "/jobs", "linux"),
+            250,
+        )
+        source: Any = None  # all of it is here
+        bringing = asyncio.create_task(arrivals.run(source))
+        async with asyncio.timeout(20):
+            while job.status is JobStatus.UNDER_CONSTRUCTION:
+                await site.store.last_change()
+        bringing.cancel()
+        await asyncio.wait({bringing})
+        assert not job.is_held_back
+        assert site.takes(worker) is job.tasks[0]
+
+
+async def test_a_job_that_is_requeued_while_the_one_it_waits_for_ends_does_not_wait_for_ever(tmp_path: Path) -> None:
+    async with stored_site(tmp_path) as site:
+        first, worker, foreman = await site.stored_job([()]), site.worker(), foreman_of(site)
+        site.takes(worker)
+        job = await site.stored_job([()], asked={"needs_jobs": [needed(first)]})
+        job_rules.cancel(site.farm, job, site.now)
+        await foreman.settle()
+        assert job.id not in site.farm.jobs
+        archive = ToldLate(site, completing(site, foreman, worker, first))
+        no_eraser: Any = None
+        no_settings: Any = None
+        acts = OrderActs(foreman, site.arrivals, archive, no_eraser, no_settings, print)
+        details = {"job": job.id, "which": "all"}
+        order = Order(1, "id", "job.requeue", details, asked_by="admin", asked_at=site.now.wall)
+        assert (await acts.carry_out(order)).result == "done"
+        again = site.farm.jobs[job.id]
+        assert not again.is_held_back
+        assert site.takes(worker) is again.tasks[0]
