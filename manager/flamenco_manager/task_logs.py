@@ -191,7 +191,7 @@ class TaskLogs:
         """Wait until everything that was written is on disk. Raises OSError."""
         self._being_synced, self._unsynced = self._being_synced | self._unsynced, set()
         begun = self._being_synced
-        await self._sync(await self._writing.run(self._begin_all_syncs))
+        await self._sync(await self._writing.run(partial(self._begin_all_syncs, begun)))
         self._being_synced = self._being_synced - begun
 
     async def size(self, job: str, task: str, attempt: int) -> LogSize:
@@ -302,8 +302,9 @@ class TaskLogs:
         """Begin with those that are open; the others were never written to, or were on disk when they were closed."""
         return [self._open[path].begin_sync() for path in paths if path in self._open]
 
-    def _begin_all_syncs(self) -> list[PendingSync]:
-        return [one.begin_sync() for one in self._open.values() if one.is_dirty]
+    def _begin_all_syncs(self, paths: AbstractSet[Path]) -> list[PendingSync]:
+        """Begin with all that were written to, and with ``paths``: others may be about that, or have failed at it."""
+        return [one.begin_sync() for path, one in self._open.items() if one.is_dirty or path in paths]
 
     def _file(self, job: str, task: str, attempt: int) -> Path:
         return self._folder / job / f"{task}.{attempt}.log"

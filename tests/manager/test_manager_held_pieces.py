@@ -15,7 +15,7 @@ from manager_world import World, a_task, manager_world
 from trace_steps import begun, submitted, until_job
 
 from flamenco_core.errors import Unavailable
-from flamenco_manager import task_logs
+from flamenco_manager import log_file, task_logs
 from flamenco_manager.held_pieces import MOST_HELD_BYTES, MOST_PIECE_BYTES, HeldPiece, HeldPieces, LogKey
 from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.task_logs import TaskLogs
@@ -200,6 +200,23 @@ async def test_only_a_log_that_was_placed_directly_needs_a_trip_to_the_disk(
     assert logs.is_on_disk("job", "task", 1)
     await logs.place("job", "task", 1, "placed\n", 5)
     assert not logs.is_on_disk("job", "task", 1)
+    await logs.sync_all()
+    assert logs.is_on_disk("job", "task", 1)
+
+
+async def test_a_log_that_did_not_reach_the_disk_is_brought_there_again_before_that_is_believed(
+    logs: TaskLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_: int) -> None:
+        raise OSError("no room")
+
+    await logs.place("job", "task", 1, "placed\n", 0)
+    with monkeypatch.context() as disk:
+        disk.setattr(log_file, "_sync_data", no_room)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no room"):
+                await logs.sync_all()
+            assert not logs.is_on_disk("job", "task", 1)
     await logs.sync_all()
     assert logs.is_on_disk("job", "task", 1)
 
