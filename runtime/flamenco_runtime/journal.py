@@ -29,6 +29,10 @@ class JournalClosed(Unavailable):
     type = "store-closed"
 
 
+class MemoryAhead(Exception):
+    """Raised by a work that memory has anticipated: to undo it alone would leave the two apart, so the store stops."""
+
+
 @dataclass
 class _Batch:
     works: list[tuple[Work[Any], asyncio.Future[Any]]] = field(default_factory=list)
@@ -68,8 +72,8 @@ class Journal:
         """Run ``work`` on the writing connection; the future holds what it returned once that is on disk.
 
         Works run in the order of their calls, each in a savepoint: one that raises is undone alone and its future holds
-        the exception. Do not await in between what must stay in order: call, then await. Cancelling the future does not
-        undo the work.
+        the exception; only one that raises ``MemoryAhead`` stops the store. Do not await in between what must stay in
+        order: call, then await. Cancelling the future does not undo the work.
         """
         self._check_open()
         future: asyncio.Future[T] = self._loop.create_future()
@@ -164,11 +168,14 @@ def _open_for_writing(path: Path, prepare: Work[None]) -> apsw.Connection:
 
 
 def _outcome(work: Work[Any], connection: apsw.Connection) -> Any:
-    """Run one work in its savepoint; an exception of its own is its outcome, SQLite's I/O trouble is everybody's."""
+    """Run one work in its savepoint; an exception of its own is its outcome, SQLite's I/O trouble is everybody's.
+
+    So is what memory is ahead of.
+    """
     connection.execute("SAVEPOINT work")
     try:
         outcome = work(connection)
-    except (apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.ReadOnlyError):
+    except (MemoryAhead, apsw.IOError, apsw.FullError, apsw.CorruptError, apsw.ReadOnlyError):
         raise
     except Exception as error:
         if not connection.in_transaction:  # SQLite has rolled the whole batch back, not this work alone

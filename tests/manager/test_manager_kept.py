@@ -3,13 +3,16 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from farm_builder import EPOCH, needed
 from stored_site import StoredSite, stored_site
 
+from flamenco_core.errors import Unavailable
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire.definitions import Needs
 from flamenco_manager import asked_of_jobs, job_rules, worker_rules
 from flamenco_manager.attempts import Verdict
+from flamenco_manager.held_pieces import HeldPiece, LogKey
 from flamenco_manager.model import Job, Worker
 
 
@@ -154,3 +157,21 @@ async def test_that_a_flamenco_3_worker_may_not_have_a_task_again_yet(tmp_path: 
         assert site.comes_back(old) is None
         site.passes(61, old)
         assert site.takes(old) is job.tasks[0]
+
+
+async def test_a_change_that_cannot_be_stored_stops_the_store_since_the_farm_is_ahead_of_it(tmp_path: Path) -> None:
+    async with stored_site(tmp_path) as site:
+        job = await site.stored_job([()])
+        worker = site.worker()
+        piece = HeldPiece(1, LogKey(job.id, job.tasks[0].id, 1), 0, b"x")
+        for _ in range(2):  # two pieces of one name
+            site.farm.log_said(job.tasks[0], piece)
+        site.takes(worker)
+        with pytest.raises(Unavailable, match="log_pieces"):
+            await site.keep()
+        site.says(worker, job.tasks[0], "completed")
+        with pytest.raises(Unavailable):
+            await site.keep()
+    async with stored_site(tmp_path) as again:  # and a restart begins with what is stored
+        await again.restart()
+        assert again.farm.jobs[job.id].tasks[0].status is TaskStatus.QUEUED

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flamenco_runtime.journal import Journal, JournalClosed, Work
+from flamenco_runtime.journal import Journal, JournalClosed, MemoryAhead, Work
 
 MANY = 200
 
@@ -121,6 +121,22 @@ async def test_a_work_that_raises_is_undone_alone(journal: Journal) -> None:
     )  # fmt: skip
     assert [type(outcome) for outcome in outcomes] == [int, LookupError, apsw.ConstraintError, int]
     assert await journal.read(notes) == ["a", "b"]
+
+
+async def test_a_work_that_memory_is_ahead_of_stops_the_store_when_it_fails(path: Path) -> None:
+    def fail(_: apsw.Connection) -> None:
+        raise MemoryAhead("twice the same number")
+
+    failures: list[BaseException] = []
+    journal = await Journal.open(path, prepare, on_failure=failures.append)
+    outcomes = await asyncio.gather(journal.write(add("a")), journal.write(fail), return_exceptions=True)
+    assert isinstance(outcomes[1], JournalClosed)
+    assert [type(failure) for failure in failures] == [MemoryAhead]
+    with pytest.raises(JournalClosed):
+        journal.write(add("b"))
+    await journal.close()
+    told_done = [] if isinstance(outcomes[0], JournalClosed) else ["a"]  # they may have been two batches
+    assert await notes_on_disk(path) == told_done
 
 
 @settings(max_examples=20, deadline=None)

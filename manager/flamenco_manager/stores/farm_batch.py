@@ -12,6 +12,7 @@ import apsw
 from flamenco_manager.farm import Changes
 from flamenco_manager.model import Moment
 from flamenco_manager.stores import rows
+from flamenco_runtime.journal import MemoryAhead
 
 STATES_KEPT = timedelta(days=30)
 
@@ -95,9 +96,15 @@ class FarmBatch:
             return True
 
     def write(self, connection: apsw.Connection) -> None:
-        """Write everything; nothing can be added after that."""
+        """Write everything; nothing can be added after that. Raises MemoryAhead: the farm has changed already."""
         with self._guard:
             self._is_taken = True
+        try:
+            self._write(connection)
+        except Exception as error:
+            raise MemoryAhead(f"A change of the farm cannot be stored: {error}") from error
+
+    def _write(self, connection: apsw.Connection) -> None:
         too_old = [(self._states_until,)] if self._states_until is not None else []
         for statement, bindings in (
             (_SAVE_WORKER, list(self._workers.values())),
