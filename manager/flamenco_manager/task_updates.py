@@ -74,6 +74,7 @@ class _Word:
     result: BatchResult = _APPLIED
     why: str = ""
     is_log_held: bool = False
+    is_log_placed: bool = False
 
 
 class TaskUpdates:
@@ -128,14 +129,17 @@ class TaskUpdates:
         """Place the logs first, so that they are there when a result is seen; then let the rules judge in one go."""
         present = [(word, word.task) for word in words if word.task is not None and word.attempt]
         await self._place_logs(present)
-        now = self._foreman.now()
+        now, tasks = self._foreman.now(), self._foreman.farm.tasks
         for word in words:
+            if word.task is not tasks.get(word.task_id):  # its job left memory meanwhile, and may be back as another
+                word.task, word.attempt = None, 0
             if word.task is not None:
                 self._hold_log(word, word.task)
                 word.result, word.why = _outcome(
                     word.task, attempts.update(self._foreman.farm, worker, word.task, word.said, now)
                 )
         await self._foreman.settle()
+        present = [(word, task) for word, task in present if word.attempt]
         grown = {
             (task.key, word.attempt)
             for word, task in present
@@ -163,6 +167,7 @@ class TaskUpdates:
     async def _place_log(self, word: _Word, task: Task) -> None:
         said = word.said
         await self._logs.place(task.job.id, task.id, word.attempt, said.log or "", said.log_at)
+        word.is_log_placed = True
 
     def _hold_log(self, word: _Word, task: Task) -> None:
         """Let the journal hold a small piece of a log, in the step that judges what else was said."""
@@ -191,16 +196,20 @@ class TaskUpdates:
         logs = [
             (word, past)
             for word, past in found
-            if word.said.log and (word.said.log_at is not None or word.result is not BatchResult.REPEATED)
+            if word.said.log
+            and (word.is_log_placed or word.said.log_at is not None or word.result is not BatchResult.REPEATED)
         ]
         await asyncio.gather(
             *[
                 self._logs.place(past.job, word.task_id, past.attempt, word.said.log or "", word.said.log_at)
                 for word, past in logs
+                if not word.is_log_placed
             ]
         )
         await self._send_again({(past.task_key, past.attempt) for _, past in logs})
         for word, past in found:
+            if word.task is not self._foreman.farm.tasks.get(word.task_id):
+                word.task = None  # as above
             if word.task is not None:
                 attempts.record_frames(self._foreman.farm, word.task, past.attempt, word.said.frames)
         until = self._foreman.now().wall + timedelta(seconds=self._foreman.farm.policy.flamenco3_mark_s)

@@ -1,4 +1,4 @@
-"""Jobs that end, and leave memory, just while somebody looks up how they stand for a job that waits for them."""
+"""Jobs that end, and leave memory, just while somebody waits for the disk to speak about them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-from farm_builder import needed
+import pytest
+from farm_builder import a_saved_frame, needed
 from stored_site import StoredSite, stored_site
 
 from flamenco_core.identifiers import task_id
-from flamenco_core.statuses import JobStatus
+from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_core.wire.definitions import JobDefinition, TaskDefinition
 from flamenco_core.wire.manager_api import Order
+from flamenco_core.wire.worker_api import TaskUpdate
 from flamenco_manager import job_rules
 from flamenco_manager.blobs import Blobs
 from flamenco_manager.farm import Farm
@@ -22,6 +24,8 @@ from flamenco_manager.job_arrival import Arrivals
 from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.order_acts import OrderActs
 from flamenco_manager.stores.farm_store import Also, StoredJob
+from flamenco_manager.task_logs import TaskLogs
+from flamenco_manager.task_updates import AttemptOver, TaskUpdates
 from flamenco_manager.waiting import JobState
 
 Deed = Callable[[], Awaitable[None]]
@@ -82,6 +86,67 @@ def completing(site: StoredSite, foreman: Foreman, worker: Worker, job: Job) -> 
     return complete
 
 
+class SlowLogs(TaskLogs):
+    """Logs on a slow disk: after the first piece was placed, something happens."""
+
+    def __init__(self, folder: Path, meanwhile: Deed) -> None:
+        super().__init__(folder)
+        self._meanwhile: list[Deed] = [meanwhile]
+
+    async def place(self, job: str, task: str, attempt: int, text: str, at: int | None) -> None:
+        await super().place(job, task, attempt, text, at)
+        while self._meanwhile:
+            await self._meanwhile.pop()()
+
+
+class Uploads:
+    """Notes which logs are to be sent."""
+
+    def __init__(self) -> None:
+        self.queued: list[tuple[int, int]] = []
+
+    async def queue_log(self, task_key: int, attempt: int) -> None:
+        self.queued.append((task_key, attempt))
+
+
+def acts_of(site: StoredSite, foreman: Foreman, archive: Any) -> OrderActs:
+    no_eraser: Any = None
+    no_settings: Any = None
+    return OrderActs(foreman, site.arrivals, archive, no_eraser, no_settings, print)
+
+
+def requeue(site: StoredSite, job: Job) -> Order:
+    details = {"job": job.id, "which": "all"}
+    return Order(1, "id", "job.requeue", details, asked_by="admin", asked_at=site.now.wall)
+
+
+async def test_what_is_said_while_a_job_ends_and_is_requeued_changes_nothing_of_its_new_run(tmp_path: Path) -> None:
+    async with stored_site(tmp_path) as site:
+        job, worker, foreman = await site.stored_job([()]), site.worker(), foreman_of(site)
+        task = site.takes(worker)
+        await foreman.settle()
+
+        async def cancel_and_requeue() -> None:
+            job_rules.cancel(site.farm, job, site.now)
+            await foreman.settle()
+            assert job.id not in site.farm.jobs
+            await acts_of(site, foreman, site.store).carry_out(requeue(site, job))
+            await foreman.settle()
+
+        logs, uploads = SlowLogs(tmp_path / "logs", cancel_and_requeue), Uploads()
+        updates = TaskUpdates(foreman, site.store, logs, uploads)
+        said = TaskUpdate(log="a line\n", attempt=1, seq=2, frames=[a_saved_frame(1)])
+        with pytest.raises(AttemptOver):
+            await updates.take(worker, task.id, said)
+        again = site.farm.tasks[task.id]
+        assert again is not task
+        assert (again.status, again.saved_frames) == (TaskStatus.QUEUED, None)
+        assert await site.store.frames_done(again) == []
+        assert await logs.read(job.id, task.id, 1, 0, 100) == b"a line\n"
+        assert uploads.queued == [(task.key, 1)]
+        await asyncio.to_thread(logs.close)
+
+
 async def test_a_job_that_comes_while_the_one_it_waits_for_ends_does_not_wait_for_ever(tmp_path: Path) -> None:
     async with stored_site(tmp_path) as site:
         first, worker, foreman = await site.stored_job([()]), site.worker(), foreman_of(site)
@@ -121,12 +186,8 @@ async def test_a_job_that_is_requeued_while_the_one_it_waits_for_ends_does_not_w
         await foreman.settle()
         assert job.id not in site.farm.jobs
         archive = ToldLate(site, completing(site, foreman, worker, first))
-        no_eraser: Any = None
-        no_settings: Any = None
-        acts = OrderActs(foreman, site.arrivals, archive, no_eraser, no_settings, print)
-        details = {"job": job.id, "which": "all"}
-        order = Order(1, "id", "job.requeue", details, asked_by="admin", asked_at=site.now.wall)
-        assert (await acts.carry_out(order)).result == "done"
+        acts = acts_of(site, foreman, archive)
+        assert (await acts.carry_out(requeue(site, job))).result == "done"
         again = site.farm.jobs[job.id]
         assert not again.is_held_back
         assert site.takes(worker) is again.tasks[0]
