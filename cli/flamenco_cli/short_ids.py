@@ -85,6 +85,9 @@ def worker_named(workers: Iterable[Worker], text: str) -> Worker:
     """Choose a Worker by its name or the beginning of its id. Raises NoSuchId, AmbiguousId."""
     workers = list(workers)
     named = [worker for worker in workers if worker["name"] == text]
+    if len(named) > 1:
+        some = ", ".join(worker["id"][:SHORT] for worker in named[:5])
+        raise AmbiguousId(f"{text!r} is the name of {len(named)} Workers. Write the id of one instead: {some}.")
     found = named or [worker for worker in workers if len(text) >= SHORTEST and worker["id"].startswith(text.lower())]
     chosen = only_one("Worker", text, [worker["id"] for worker in found], where="those that 'flamenco workers' lists")
     return next(worker for worker in found if worker["id"] == chosen)

@@ -299,8 +299,11 @@ def _worker_state(worker: Worker) -> Text:
     look = worker_look_of(worker["status"], approved=worker["approved"])
     wanted = worker["status_requested"]
     more = list[str]()
-    if wanted is not None and wanted != worker["status"]:
-        more.append(WORKER_REQUESTS.get(wanted, wanted) + (" after its task" if worker.get("lazy") else ""))
+    if worker["status"] == "offline":  # what it comes back to; it does nothing now
+        more += ["asleep when it is back"] if wanted == "asleep" else []
+    elif wanted is not None and wanted != worker["status"]:
+        is_later = worker.get("lazy") and worker["current_task"] is not None
+        more.append(WORKER_REQUESTS.get(wanted, wanted) + (" after its task" if is_later else ""))
     more += [f"blocked from {block['task_type']} of {block['job'][:SHORT]}" for block in worker.get("blocked", ())]
     return Text.assemble(look.text(), *(harmless(f", {one}") for one in more))
 

@@ -44,6 +44,12 @@ class TaskEnded(Conflict):
     type = "task-ended"
 
 
+_NOTHING_CHOSEN = (
+    "No task was requeued: none is such as was asked for, or they were requeued meanwhile. "
+    "Requeue all to run everything again."
+)
+
+
 def pause(farm: Farm, job: Job, now: Moment) -> None:
     """Set a job aside; its active tasks finish. Raises JobEnded."""
     if job.status.is_ended:
@@ -95,7 +101,7 @@ def requeue(farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_chan
         task for task in _with_those_that_belong(job, chosen) if seen_change is None or task.requeued_by <= seen_change
     ]
     if not tasks:
-        raise NothingToRequeue("No task of the job is such as was asked for, or all were requeued meanwhile.")
+        raise NothingToRequeue(_NOTHING_CHOSEN)
     job.is_cancelled, job.activity = False, ""
     if job.status.is_ended:
         job.status, job.finished_at = _going_on(job), None

@@ -122,7 +122,8 @@ def _of_the_workers(farm: Farm, task: Task, now: Moment) -> Iterator[Reason]:
         return
     if busy:
         place = farm.scheduler.ahead_of(task) + 1
-        text = f"All {len(busy)} Workers that can take it are busy; it is number {place} in line."
+        who = f"All {len(busy)} Workers that can take it are" if len(busy) > 1 else "The one Worker that can take it is"
+        text = f"{who} busy; it is number {place} in line."
         yield Reason("busy", text, place, _names(busy))
     yield from _those_who_refuse(awake, refused)
     yield from _those_not_awake(able)
@@ -168,20 +169,22 @@ def _those_who_refuse(awake: Iterable[Worker], refused: dict[str, Refusal | None
 
 def _those_not_awake(able: Sequence[Worker]) -> Iterator[Reason]:
     if workers := [worker for worker in able if not worker.is_approved]:
-        yield Reason(
-            "not-approved", f"{_people(workers)} not approved yet.", len(workers), _names(workers), "approve it"
-        )
+        yield Reason("not-approved", f"{_are(workers)} not approved yet.", len(workers), _names(workers), "approve it")
     known = [worker for worker in able if worker.is_approved]
     if workers := [worker for worker in known if worker.status is WorkerStatus.ASLEEP]:
-        yield Reason("asleep", f"{_people(workers)} asleep.", len(workers), _names(workers), "wake it")
+        yield Reason("asleep", f"{_are(workers)} asleep.", len(workers), _names(workers), "wake it")
     if workers := [worker for worker in known if worker.status is WorkerStatus.AWAKE and not worker.is_at_work]:
-        yield Reason("leaving", f"{_people(workers)} asked to stop working.", len(workers), _names(workers))
+        yield Reason("leaving", f"{_are(workers)} asked to stop working.", len(workers), _names(workers))
     if workers := [worker for worker in known if worker.status not in (WorkerStatus.AWAKE, WorkerStatus.ASLEEP)]:
-        yield Reason("offline", f"{_people(workers)} not in touch.", len(workers), _names(workers), "start it")
+        yield Reason("offline", f"{_are(workers)} not in touch.", len(workers), _names(workers), "start it")
 
 
 def _people(workers: Sequence[Worker]) -> str:
     return workers[0].name if len(workers) == 1 else f"{len(workers)} Workers"
+
+
+def _are(workers: Sequence[Worker]) -> str:
+    return f"{_people(workers)} {'is' if len(workers) == 1 else 'are'}"
 
 
 def _names(workers: Iterable[Worker]) -> list[str]:

@@ -123,6 +123,8 @@ def json_reply(document: object, *, status: int = 200) -> web.Response:
 
 
 def _flat(messages: Any, path: str) -> list[tuple[str, str]]:
+    if isinstance(messages, str):
+        return [(path, messages)]
     if isinstance(messages, dict):
         parts: list[tuple[str, str]] = []
         for key, value in messages.items():

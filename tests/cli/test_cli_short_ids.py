@@ -113,7 +113,7 @@ def test_a_worker_is_named_by_its_name_before_its_id(text: str, chosen: int) -> 
 
 
 def test_two_workers_of_one_name_are_told_apart_by_id() -> None:
-    with pytest.raises(AmbiguousId, match=r"could be 2 Workers: aaaa2.*, bbbb"):
+    with pytest.raises(AmbiguousId, match=r"name of 2 Workers. Write the id of one instead: aaaa2\w{3}, bbbb\w{4}\."):
         worker_named(WORKERS, "node-02")
 
 

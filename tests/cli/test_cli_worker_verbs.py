@@ -129,4 +129,17 @@ def test_the_past_is_shown_newest_first(flamenco: Flamenco, manager: PlayedManag
 
 def test_what_is_asked_for_is_shown_beside_what_is_so(flamenco: Flamenco, manager: PlayedManager, worker: str) -> None:
     manager.report(workers=[manager.worker(worker, "r7", status_requested="asleep", lazy=True)])
+    assert "Awake, going to sleep  " in flamenco("workers").out
+    task = manager.server.api.get(f"jobs/{manager.running_job()}/tasks")["tasks"][0]["id"]
+    manager.report(workers=[manager.worker(worker, "r7", status_requested="asleep", lazy=True, current_task=task)])
     assert "Awake, going to sleep after its task" in flamenco("workers").out
+
+
+def test_of_an_offline_worker_it_is_said_what_it_comes_back_to(
+    flamenco: Flamenco, manager: PlayedManager, worker: str
+) -> None:
+    manager.report(workers=[manager.worker(worker, "r7", status="offline", status_requested="awake")])
+    assert "Offline  " in flamenco("workers").out
+    assert "r7 is offline: that happens once somebody has started it." in flamenco("worker", "sleep", "r7").err
+    manager.report(workers=[manager.worker(worker, "r7", status="offline", status_requested="asleep")])
+    assert "Offline, asleep when it is back" in flamenco("workers").out

@@ -167,7 +167,7 @@ def test_what_was_requeued_since_the_person_looked_is_left_alone() -> None:
 def test_a_requeue_of_nothing_and_of_a_job_on_its_way_is_refused() -> None:
     site = Site()
     job = site.job()
-    with pytest.raises(NothingToRequeue):
+    with pytest.raises(NothingToRequeue, match="Requeue all to run everything again"):
         site.requeue(job, which="failed")
     with pytest.raises(NotReadyYet):
         site.requeue(site.announced(), which="all")

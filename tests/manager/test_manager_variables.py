@@ -350,6 +350,13 @@ def test_bad_variables_are_refused_and_the_field_is_named(document: object, fiel
     assert field in list(refused.value.errors)
 
 
+def test_why_values_of_a_variable_are_refused_can_be_read() -> None:
+    with pytest.raises(BadVariables, match="A two-way variable stands for a folder below the root"):
+        read_variables({"a": {"is_twoway": True, "values": [{"value": "/"}]}})
+    with pytest.raises(BadVariables, match="There are several for linux, all"):
+        read_variables({"a": {"values": [{"value": "x", "platform": "linux"}, {"value": "y", "platform": "linux"}]}})
+
+
 def test_there_cannot_be_any_number_of_variables() -> None:
     with pytest.raises(BadVariables, match=str(MOST_VARIABLES)):
         read_variables({f"v{number}": VALUES for number in range(MOST_VARIABLES + 1)})

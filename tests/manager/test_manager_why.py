@@ -291,11 +291,11 @@ REASONS: list[tuple[Callable[[Site], Task], Reason]] = [
     (blocked, Reason("blocked", "w2 failed too many such tasks of this job.", 1, ["w2"], "unblock it")),
     (retry_later, Reason("retry-later", "w2 failed it and will try again soon.", 1, ["w2"])),
     (marked, Reason("marked", "w2 may still send results of an earlier run.", 1, ["w2"])),
-    (not_approved, Reason("not-approved", "w1 not approved yet.", 1, ["w1"], "approve it")),
-    (asleep, Reason("asleep", "2 Workers asleep.", 2, ["w1", "w2"], "wake it")),
-    (leaving, Reason("leaving", "w1 asked to stop working.", 1, ["w1"])),
-    (offline, Reason("offline", "w1 not in touch.", 1, ["w1"], "start it")),
-    (says_something_odd, Reason("offline", "w1 not in touch.", 1, ["w1"], "start it")),
+    (not_approved, Reason("not-approved", "w1 is not approved yet.", 1, ["w1"], "approve it")),
+    (asleep, Reason("asleep", "2 Workers are asleep.", 2, ["w1", "w2"], "wake it")),
+    (leaving, Reason("leaving", "w1 is asked to stop working.", 1, ["w1"])),
+    (offline, Reason("offline", "w1 is not in touch.", 1, ["w1"], "start it")),
+    (says_something_odd, Reason("offline", "w1 is not in touch.", 1, ["w1"], "start it")),
 ]
 
 

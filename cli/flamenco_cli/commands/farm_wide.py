@@ -74,6 +74,10 @@ tag_command.add_command(set_tag_command)
         "flamenco settings",
         "flamenco settings policy=balanced worker_timeout_s=120",
         "flamenco settings limits.renderman=5      and without a value it goes: limits.renderman=",
+        (
+            'flamenco settings \'variables={"nas": {"is_twoway": true, "values": '
+            '[{"platform": "linux", "value": "/nas"}, {"platform": "windows", "value": "N:/"}]}}\''
+        ),
     ],
 )
 @click.argument("changes", metavar="[KEY=VALUE...]", nargs=-1)

@@ -241,7 +241,11 @@ async def _set_status(
 ) -> None:
     act: Act = partial(client.ask_worker, what="status", document={"status": status, "lazy": lazy})
     when = " after its current task" if lazy else ""
-    await _ask(client, await _named(client, names), act, f"{{}} {words}{when}.", as_json=as_json)
+    workers = await _named(client, names)
+    await _ask(client, workers, act, f"{{}} {words}{when}.", as_json=as_json)
+    for worker in workers:
+        if worker["status"] == "offline" and status in ("awake", "asleep") and not as_json:
+            say(f"{worker['name']} is offline: that happens once somebody has started it.")
 
 
 async def _ask(client: Client, workers: Sequence[Worker], act: Act, words: str, *, as_json: bool) -> None:

@@ -106,6 +106,8 @@ def requested(thing: Document) -> str:
     if thing.get("cancel_requested") and thing["status"] not in ENDED | {"cancel-requested"}:
         return LOOKS["cancel-requested"].word.lower()
     wanted = thing.get("status_requested")
+    if thing["status"] == "offline":  # what it comes back to; it does nothing now
+        return "asleep when it is back" if wanted == "asleep" else ""
     if wanted and wanted != thing["status"]:
         return REQUEST_WORDS.get(wanted, str(wanted))
     return ""

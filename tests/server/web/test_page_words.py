@@ -115,6 +115,8 @@ def test_what_is_asked_and_not_true_yet_is_said() -> None:
     assert words.requested(a_job(status="canceled", cancel_requested=True)) == ""
     assert words.requested(a_worker(status_requested="asleep")) == "going to sleep"
     assert words.requested(a_worker(status="asleep", status_requested="asleep")) == ""
+    assert words.requested(a_worker(status="offline", status_requested="awake")) == ""
+    assert words.requested(a_worker(status="offline", status_requested="asleep")) == "asleep when it is back"
 
 
 def test_a_job_is_cancelled_once() -> None:

@@ -31,6 +31,7 @@ export function requested(thing) {
     return look("cancel-requested").word.toLowerCase();
   }
   const wanted = thing.status_requested;
+  if (thing.status === "offline") return wanted === "asleep" ? "asleep when it is back" : "";
   if (!wanted || wanted === thing.status) return "";
   return REQUEST_WORDS[wanted] ?? wanted;
 }
