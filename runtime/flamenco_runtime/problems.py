@@ -42,6 +42,8 @@ _STATUSES: list[tuple[type[FlamencoError], int]] = [
 ]
 UNREAD = (TooLarge, TooSlow, UnsupportedEncoding, TooManyConnections)
 """Errors after which the rest of a body is not worth reading: the connection is closed."""
+MOST_OF_PATH = 200
+"""So many characters of a path are told back."""
 RETRY_AFTER_S = 2
 """What a client is told to wait when we are unavailable, and nobody knows for how long."""
 
@@ -68,7 +70,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < 400:  # a redirection
             raise
-        return _http_problem(error)
+        return _http_problem(error, request)
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return _problem(500, "internal", "Something went wrong on our side; the log has the details.")
@@ -87,9 +89,12 @@ def problem_reply(error: FlamencoError) -> web.Response:
     return response
 
 
-def _http_problem(error: web.HTTPException) -> web.Response:
+def _http_problem(error: web.HTTPException, request: web.Request) -> web.Response:
     """Render aiohttp's own errors (404, 405, 400 for bad headers) the same way, keeping headers such as Allow."""
-    response = _problem(error.status, error.reason.lower().replace(" ", "-"), error.text or error.reason)
+    detail = error.text or error.reason
+    if detail == f"{error.status}: {error.reason}":  # it says nothing of the request
+        detail = f"{error.reason}: {request.method} {request.path[:MOST_OF_PATH]}"
+    response = _problem(error.status, error.reason.lower().replace(" ", "-"), detail)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response

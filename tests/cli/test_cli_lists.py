@@ -162,6 +162,7 @@ def test_the_log_of_a_task_that_nobody_has_begun_is_none(
     outcome = flamenco("log", task_id)
     assert (outcome.status, outcome.out, outcome.err) == (0, "", "This task has no log yet.\n")
     assert flamenco("log", task_id, "--attempt", 0).status == 2
+    assert "has no attempt 1" in flamenco("log", task_id, "--attempt", 1, "-f").message
 
 
 def test_following_the_log_of_a_task_that_never_began_ends_with_its_job(flamenco: Flamenco, server: RealServer) -> None:

@@ -95,7 +95,8 @@ async def test_the_unexpected_is_logged_once_and_not_told(url: str) -> None:
 async def test_unknown_paths_and_methods_are_problems_too(url: str) -> None:
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{url}/nowhere") as answer:
-            assert (await answer.json(content_type=None))["type"] == "not-found"
+            problem = await answer.json(content_type=None)
+            assert (problem["type"], problem["detail"]) == ("not-found", "Not Found: GET /nowhere")
         async with session.post(f"{url}/moved") as answer:
             assert answer.status == 405
             assert (await answer.json(content_type=None))["type"] == "method-not-allowed"

@@ -14,7 +14,7 @@ from flamenco_cli.short_ids import job_id_of, task_id_of
 from flamenco_cli.tables import tasks_table
 from flamenco_cli.teaching import Verb
 from flamenco_cli.terminal import harmless, print_json, results, say
-from flamenco_core.errors import Unavailable
+from flamenco_core.errors import NotFound, Unavailable
 from flamenco_core.statuses import TaskStatus
 
 POLL_S = 1.0
@@ -57,6 +57,8 @@ async def log_command(client: Client, task_id: str, follow: bool, attempt: int |
     """Print the log of a task: its command lines and what Blender or FFmpeg said."""
     complete = await task_id_of(client, task_id)
     task = await client.task(complete)
+    if attempt is not None and attempt > task["attempt"]:
+        raise NotFound(f"This task has no attempt {attempt}: the newest is {task['attempt']}.")
     shown = LogPrinter()
     is_complete = await shown.print_more(client, complete, attempt or task["attempt"] or None)
     if follow and not is_complete:
