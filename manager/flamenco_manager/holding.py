@@ -13,6 +13,7 @@ def end_attempt(farm: Farm, task: Task, now: Moment) -> None:
         return
     if task.is_reserved:
         task.is_reserved = False
+        task.activity = ""  # it is next nowhere any more
         worker.reserved.remove(task)
     else:
         task.is_held = False
@@ -34,7 +35,6 @@ def give_back_reserved(farm: Farm, worker: Worker, now: Moment) -> None:
 def give_back(farm: Farm, task: Task, now: Moment) -> None:
     """Take back a task that a Worker had ahead of time."""
     end_attempt(farm, task, now)
-    task.activity = ""
     if is_runnable(task):
         farm.list_runnable([task])
 

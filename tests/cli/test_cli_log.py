@@ -69,6 +69,14 @@ def test_a_log_is_followed_until_it_is_whole_and_no_character_is_cut(
     assert flamenco("log", task).out == "Grün 🎬\n"
 
 
+def test_following_a_task_that_was_had_ahead_and_never_begun_ends(flamenco: Flamenco, manager: PlayedManager) -> None:
+    job = manager.running_job()
+    manager.report(tasks=[manager.task(job, 0, "canceled")])
+    outcome = flamenco("log", task_id(job, 0), "-f")
+    assert (outcome.status, outcome.out) == (0, "")
+    assert "never begun" in outcome.message
+
+
 def test_a_log_that_is_not_utf_8_is_shown_all_the_same(flamenco: Flamenco, manager: PlayedManager, task: str) -> None:
     manager.put_log(task, b"caf\xe9\xc3", 0, is_whole=True)
     eventually(lambda: flamenco("log", task).out == "caf\ufffd\ufffd", "all of it is shown", deadline_s=20)

@@ -130,6 +130,15 @@ def test_what_a_silent_worker_may_still_be_at_is_not_handed_out_ahead() -> None:
 # -- what becomes of them
 
 
+def test_a_task_that_was_had_ahead_and_is_cancelled_is_next_nowhere() -> None:
+    site = Site()
+    job, _, _, ahead = with_ahead(site)
+    assert ahead[0].activity.startswith("Next at")
+    site.cancel(job)
+    assert {task.activity for task in ahead} == {""}
+    site.check()
+
+
 def test_a_task_that_is_had_ahead_waits_for_its_worker_and_nobody_else_gets_it() -> None:
     site = Site()
     job, worker, first, ahead = with_ahead(site)

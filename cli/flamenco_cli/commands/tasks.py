@@ -83,17 +83,20 @@ class LogPrinter:
 
 
 async def _follow(client: Client, task_id: str, attempt: int | None, shown: LogPrinter) -> None:
-    """Print what is added to a log until it is complete; ``attempt`` is None while nobody has begun the task."""
+    """Print what is added to a log until it is complete; ``attempt`` is None while nobody has begun the task.
+
+    A task that was handed out ahead has an attempt, and no log unless that begins.
+    """
     is_complete = False
     while not is_complete:
         await asyncio.sleep(POLL_S)
         try:
-            if attempt is None:
+            if not shown.printed_bytes:
                 task = await client.task(task_id)
-                if task["status"] in ENDED and not task["attempt"]:
+                if task["status"] in ENDED and task.get("started_at") is None:
                     say(f"This task is {task['status']} and was never begun: it has no log.")
                     return
-                attempt = task["attempt"] or None
+                attempt = attempt or task["attempt"] or None
             is_complete = await shown.print_more(client, task_id, attempt)
         except Unavailable:
             continue  # the Server restarts; a log that is followed waits for it
