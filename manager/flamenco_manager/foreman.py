@@ -7,7 +7,7 @@ farm needs no locks, and what is written to the journal keeps the order in which
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
@@ -71,11 +71,18 @@ class Foreman:
         """Return the present."""
         return Moment(self._clock(), self._monotonic())
 
-    def heard(self, worker: Worker) -> None:
-        """Note that a Worker is in touch; what that changes is stored, also if nothing else comes of its call."""
+    @contextlib.contextmanager
+    def hearing(self, worker: Worker) -> Iterator[None]:
+        """Note that a Worker is in touch; its call is answered within.
+
+        What that changes is stored with whatever comes of the call, and at its end if nothing did.
+        """
         worker_rules.heard(self.farm, worker, self.now())
-        if self.farm.has_changed:
-            self._commit()
+        try:
+            yield
+        finally:
+            if self.farm.has_changed:
+                self._commit()
 
     async def settle(self, also: Also | None = None) -> None:
         """Store what the last rule changed, wake whom it concerns, and wait until it is on disk.

@@ -208,8 +208,7 @@ class History:
         ask = self.manager.ask(self.real(worker), most=most, waits=waits)
         answer: naive_choosing.Answer = None
         if ask.is_answered:
-            assert self.manager.answered[0] is ask, "the answer to who asks comes before those to who waits"
-            del self.manager.answered[0]
+            self.manager.answered.remove(ask)  # decided first, though others may have been told before it
             answer = self._seen_answer(worker, ask)
         naive_choosing.ask(self.naive, worker, answer, most=most, parked=self.manager.parked)
         self.end_step()

@@ -235,14 +235,14 @@ class VirtualManager:
         self.parked.pop(worker.id, None)
 
         async def call() -> None:
-            ask.answer = await self.foreman.ask(worker, FOR_EVER_S if waits else 0, most)
+            with self.foreman.hearing(worker):
+                ask.answer = await self.foreman.ask(worker, FOR_EVER_S if waits else 0, most)
             ask.is_answered = True
             self.answered.append(ask)
             if self.parked.get(worker.id) is ask:
                 del self.parked[worker.id]
 
         async def begin() -> None:
-            self.foreman.heard(worker)
             self.parked[worker.id] = ask
             ask.call = self.loop.create_task(call())
 
@@ -263,8 +263,8 @@ class VirtualManager:
         """Let a Worker say something of a task; tells what became of it."""
 
         async def say() -> None:
-            self.foreman.heard(worker)
-            await self.updates.take(worker, task, said)
+            with self.foreman.hearing(worker):
+                await self.updates.take(worker, task, said)
 
         try:
             self.do(say())
@@ -276,17 +276,17 @@ class VirtualManager:
         """Let a Worker say many things in one call."""
 
         async def say_all() -> list[BatchResult]:
-            self.foreman.heard(worker)
-            return await self.updates.take_all(worker, said)
+            with self.foreman.hearing(worker):
+                return await self.updates.take_all(worker, said)
 
         return self.do(say_all())
 
     def may_run(self, worker: Worker, task: str, attempt: int | None) -> MayRun:
         async def may_run() -> MayRun:
-            self.foreman.heard(worker)
-            now = self.foreman.now()
-            answer = attempts.may_run(self.farm, worker, self.farm.tasks.get(task), attempt, now)
-            await self.foreman.settle()
+            with self.foreman.hearing(worker):
+                now = self.foreman.now()
+                answer = attempts.may_run(self.farm, worker, self.farm.tasks.get(task), attempt, now)
+                await self.foreman.settle()
             return answer
 
         return self.do(may_run())
@@ -305,9 +305,9 @@ class VirtualManager:
 
     def _call(self, worker: Worker, rule: Callable[[], None]) -> None:
         async def call() -> None:
-            self.foreman.heard(worker)
-            rule()
-            await self.foreman.settle()
+            with self.foreman.hearing(worker):
+                rule()
+                await self.foreman.settle()
 
         self.do(call())
 

@@ -94,8 +94,8 @@ def _signing_in(use: WorkerUseCases) -> Callable[[SignedIn], Callable[[web.Reque
     def wrap(handler: SignedIn) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def signed_in(request: web.Request) -> web.StreamResponse:
             worker = sign_in(request, use.gate)
-            use.foreman.heard(worker)
-            return await handler(request, worker)
+            with use.foreman.hearing(worker):
+                return await handler(request, worker)
 
         return signed_in
 
