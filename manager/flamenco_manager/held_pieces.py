@@ -43,11 +43,6 @@ class HeldPieces:
         self._last = 0
         self._bytes = 0
 
-    @property
-    def last(self) -> int:
-        """The number of the newest piece so far."""
-        return self._last
-
     def takes(self, text: str, at: int | None) -> bool:
         """Tell whether a piece is to be held; one without a place is not, since it must not be written twice."""
         return at is not None and len(text) <= MOST_PIECE_BYTES and self._bytes < MOST_HELD_BYTES
@@ -72,9 +67,9 @@ class HeldPieces:
         """Return what is held of all logs of a job."""
         return self.of([log for log in self._of if log.job == job])
 
-    def waiting(self, up_to: int) -> Sequence[LogKey]:
-        """Return the logs of which pieces up to a number are held, those first that wait longest."""
-        return [log for log, pieces in self._of.items() if next(iter(pieces)) <= up_to]
+    def waiting(self) -> Sequence[LogKey]:
+        """Return the logs of which pieces are held, those first that wait longest."""
+        return list(self._of)
 
     def release(self, pieces: Iterable[HeldPiece]) -> None:
         """Let go of pieces; those that are held no more are passed over."""

@@ -246,7 +246,7 @@ class TaskLogs:
         self._writing.close(self._close_all)
 
     async def _put_away(self, *, rests: float) -> None:
-        logs, clock, wrong = self._held.waiting(self._held.last), asyncio.get_running_loop().time, None
+        logs, clock, wrong = self._held.waiting(), asyncio.get_running_loop().time, None
         for first in range(0, len(logs), PUT_AWAY_AT_ONCE):
             began_s = clock()
             try:

@@ -1,4 +1,4 @@
-"""What a Manager forgets in time: Workers that nobody approved, and orders that it need not recognise any more."""
+"""What a Manager forgets in time: Workers that nobody approved, orders that it need not recognise any more, garbage."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -8,6 +8,7 @@ import structlog
 
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.newcomers import forget_gone
+from flamenco_runtime import garbage
 
 EVERY_S = 3600.0
 KEEP_ORDERS = timedelta(days=30)
@@ -46,3 +47,4 @@ class Tidying:
         await self._foreman.settle()
         while await self._orders.forget_orders(now.wall - KEEP_ORDERS):
             pass
+        garbage.sort_out()

@@ -234,12 +234,11 @@ def test_what_was_held_and_not_released_is_held(said: list[tuple[int, int, bytes
             held.release([piece, piece])
         else:
             kept.append(piece)
-    waiting = held.waiting(held.last)
+    waiting = held.waiting()
     assert held.of(waiting) == sorted(kept, key=lambda piece: (waiting.index(piece.log), piece.number))
     assert sorted(held.of_job("job"), key=lambda piece: piece.number) == kept
-    assert held.waiting(0) == []
     held.release(kept)
-    assert held.waiting(held.last) == []
+    assert held.waiting() == []
     assert held._bytes == 0
 
 
