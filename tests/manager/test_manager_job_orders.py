@@ -76,7 +76,7 @@ async def test_a_job_that_left_memory_is_undeleted_and_requeued_and_runs(server:
         ("job.tag", {"tag": 7}, "cannot be a tag"),
         ("job.tag", {"tag": " "}, "cannot be a tag"),
         ("job.requeue", {"which": "some"}, "not as 'some'"),
-        ("job.requeue", {"which": "chosen", "tasks": ["no such task"]}, "No task of the job"),
+        ("job.requeue", {"which": "chosen", "tasks": ["no such task"]}, "No task was requeued"),
         ("job.pause", {"job": "nonsense"}, "There is no job nonsense"),
         ("task.pause", {"task": "nonsense"}, "There is no task nonsense"),
         ("worker.unblock", {"worker": "nonsense"}, "no Worker nonsense"),
