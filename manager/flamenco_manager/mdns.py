@@ -1,16 +1,16 @@
 """Announcing this Manager by multicast DNS, where Workers of ours look for it first."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from zeroconf import Error, IPVersion, NonUniqueNameException
-from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+from zeroconf import Error, NonUniqueNameException
+from zeroconf.asyncio import AsyncServiceInfo
 
 from flamenco_core import VERSION
 from flamenco_core.identifiers import new_id
 from flamenco_core.wire.discovery import MDNS_TYPE
 from flamenco_manager.ssdp import Place
+from flamenco_runtime.multicast import multicast
 
 LONGEST_NAME_BYTES = 63
 """Of a service instance (RFC 6763, section 4.1.1)."""
@@ -24,7 +24,7 @@ class NotAnnounced(OSError):
 async def announced_by_mdns(name: str, place: Place) -> AsyncIterator[None]:
     """Be found under this name while the context lasts; another number behind it, if it is taken. Raises OSError."""
     addresses = [str(interface.ip) for interface in place.interfaces]
-    async with _multicast(addresses) as zeroconf:
+    async with multicast(addresses) as zeroconf:
         info = AsyncServiceInfo(
             MDNS_TYPE,
             f"{instance_name(name)}.{MDNS_TYPE}",
@@ -38,24 +38,6 @@ async def announced_by_mdns(name: str, place: Place) -> AsyncIterator[None]:
         except (Error, NonUniqueNameException) as error:
             raise NotAnnounced(f"{error or type(error).__name__}") from error
         yield
-
-
-@asynccontextmanager
-async def _multicast(addresses: Sequence[str]) -> AsyncIterator[AsyncZeroconf]:
-    """Open the network; it is closed also where we are cancelled while it starts, which its own context forgets."""
-    network = AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only)
-    try:
-        await network.zeroconf.async_wait_for_start()
-        yield network
-    finally:
-        closing, cancelled = asyncio.ensure_future(network.async_close()), False
-        while not closing.done():
-            try:
-                await asyncio.wait({closing})
-            except asyncio.CancelledError:  # its sockets would stay open; it takes a moment, and we end after it
-                cancelled = True
-        if cancelled:
-            raise asyncio.CancelledError
 
 
 def instance_name(name: str) -> str:

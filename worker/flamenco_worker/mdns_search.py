@@ -2,14 +2,14 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 
 import structlog
 from zeroconf import Error, IPVersion, ServiceStateChange, Zeroconf
-from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo
 
 from flamenco_core.wire.discovery import MDNS_TYPE
+from flamenco_runtime.multicast import multicast
 from flamenco_runtime.network import Interface
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ async def search_by_mdns(interfaces: Sequence[Interface], found: Found) -> None:
     """Listen for Managers in the networks that this machine is in, for ever. Raises OSError."""
     addresses = [str(interface.ip) for interface in interfaces]
     async with (
-        _multicast(addresses) as network,
+        multicast(addresses) as network,
         asyncio.TaskGroup() as group,
     ):
 
@@ -38,24 +38,6 @@ async def search_by_mdns(interfaces: Sequence[Interface], found: Found) -> None:
             await asyncio.get_running_loop().create_future()  # until we are cancelled
         finally:
             await browser.async_cancel()
-
-
-@asynccontextmanager
-async def _multicast(addresses: Sequence[str]) -> AsyncIterator[AsyncZeroconf]:
-    """Open the network; it is closed also where we are cancelled while it starts, which its own context forgets."""
-    network = AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only)
-    try:
-        await network.zeroconf.async_wait_for_start()
-        yield network
-    finally:
-        closing, cancelled = asyncio.ensure_future(network.async_close()), False
-        while not closing.done():
-            try:
-                await asyncio.wait({closing})
-            except asyncio.CancelledError:  # its sockets would stay open; it takes a moment, and we end after it
-                cancelled = True
-        if cancelled:
-            raise asyncio.CancelledError
 
 
 async def _look_up(zeroconf: Zeroconf, service_type: str, name: str, found: Found) -> None:
