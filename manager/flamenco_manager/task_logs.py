@@ -32,6 +32,7 @@ from flamenco_manager.log_file import (
     write_archive,
 )
 from flamenco_runtime.lane import Lane
+from flamenco_runtime.leisure import RESTS, at_leisure
 
 log = structlog.get_logger()
 
@@ -45,8 +46,6 @@ WORTH_COMPRESSING_BYTES = 4096
 """A smaller log takes a block on disk anyway."""
 PUT_AWAY_AT_ONCE = 128
 """So many logs get what is held of them together."""
-RESTS = 3.0
-"""Putting away takes one part of the time, and resting so many: Workers come first."""
 
 
 class Journal(Protocol):
@@ -161,8 +160,7 @@ class TaskLogs:
 
         Logs that wait while the disk is busy go to it together, and the folder that they share goes once.
         """
-        path = self._file(job, task, attempt)
-        self._to_sync.add(path)
+        self._to_sync.add(self._file(job, task, attempt))
         if self._next_round is None:
             self._next_round = self._last_round = asyncio.create_task(self._sync_round(self._last_round))
         await asyncio.shield(self._next_round)
@@ -246,15 +244,14 @@ class TaskLogs:
         self._writing.close(self._close_all)
 
     async def _put_away(self, *, rests: float) -> None:
-        logs, clock, wrong = self._held.waiting(), asyncio.get_running_loop().time, None
+        logs, wrong = self._held.waiting(), None
         for first in range(0, len(logs), PUT_AWAY_AT_ONCE):
-            began_s = clock()
-            try:
-                await self.put(logs[first : first + PUT_AWAY_AT_ONCE])
-            except OSError as error:  # one log may be out of order, and the others are not
-                wrong = error
-            await self._forget_put()
-            await asyncio.sleep(rests * (clock() - began_s))
+            async with at_leisure(rests):
+                try:
+                    await self.put(logs[first : first + PUT_AWAY_AT_ONCE])
+                except OSError as error:  # one log may be out of order, and the others are not
+                    wrong = error
+                await self._forget_put()
         await self._forget_put()
         if wrong is not None:
             raise wrong

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,14 +16,13 @@ from flamenco_manager.previews import Previews
 from flamenco_manager.stores.outbox import LogUpload
 from flamenco_manager.task_logs import LogSize, TaskLogs
 from flamenco_runtime.http_client import pauses
+from flamenco_runtime.leisure import RESTS, at_leisure
 
 log = structlog.get_logger()
 
 PIECE_BYTES = 1024 * 1024
 FOLLOW_EVERY_S = 0.5
 LONGEST_FOLLOW_S = 60.0
-RESTS = 3.0
-"""Where many logs wait, sending them takes one part of the time, and resting so many."""
 
 
 class Receiver(Protocol):
@@ -130,9 +129,11 @@ class Uploads:
                 if (job, frame) not in self._newer:
                     await self._store.preview_uploaded(job, frame)
             await self._prepare(logs)
+            # Logs are for people, and who looks at one gets it at once (``task.log``); Workers must not wait for them.
+            rests = RESTS if len(logs) > 1 else 0.0
             for upload in logs:
                 self._grown.discard((upload.task_key, upload.attempt))
-                async with _at_leisure(is_alone=len(logs) == 1):
+                async with at_leisure(rests):
                     await self._send_log(receiver, upload)
                 if (upload.task_key, upload.attempt) not in self._grown:  # else it is sent once more
                     await self._store.log_uploaded(upload)
@@ -200,19 +201,6 @@ class Uploads:
             if asyncio.get_running_loop().time() >= self._followed[growing.task, growing.attempt]:
                 return
             await asyncio.sleep(FOLLOW_EVERY_S)
-
-
-@contextlib.asynccontextmanager
-async def _at_leisure(*, is_alone: bool) -> AsyncIterator[None]:
-    """Rest after a piece of work, in proportion to how long it took, where more of its like wait.
-
-    Logs are for people, and who looks at one gets it at once (``task.log``); Workers must not wait for the others.
-    """
-    clock = asyncio.get_running_loop().time
-    began_s = clock()
-    yield
-    if not is_alone:
-        await asyncio.sleep(RESTS * (clock() - began_s))
 
 
 @dataclass(frozen=True, slots=True)
