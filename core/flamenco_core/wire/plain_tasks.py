@@ -10,10 +10,7 @@ from typing import Any
 from flamenco_core.identifiers import is_uuid
 from flamenco_core.wire.definitions import TaskDefinition
 from flamenco_core.wire.schema import LARGEST_INTEGER
-from flamenco_core.wire.worker_api import Command
-
-_LONGEST_NAME = 1024
-"""A command's; the schema says the same."""
+from flamenco_core.wire.worker_api import SHORT_TEXT_LENGTH, Command
 
 
 def plain_task(document: Any) -> TaskDefinition | None:
@@ -53,7 +50,7 @@ def _plain_commands(documents: Any) -> list[Command] | None:
         if type(document) is not dict:
             return None
         name, parameters, steps = document.get("name"), document.get("parameters"), document.get("total_step_count", 0)
-        if not (type(name) is str and len(name) <= _LONGEST_NAME and type(parameters) is dict and _is_count(steps)):
+        if not (type(name) is str and len(name) <= SHORT_TEXT_LENGTH and type(parameters) is dict and _is_count(steps)):
             return None
         commands.append(Command(name, parameters, steps))
     return commands

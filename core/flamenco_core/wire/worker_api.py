@@ -27,7 +27,8 @@ MOST_BATCH_BYTES = 8 * 1024 * 1024
 MOST_TASKS_AT_ONCE = 16
 """How many tasks one answer hands out at most (15.6)."""
 
-SHORT_TEXT = validate.Length(max=1024)
+SHORT_TEXT_LENGTH = 1024
+SHORT_TEXT = validate.Length(max=SHORT_TEXT_LENGTH)
 
 WORKERS_WORDS = (TaskStatus.ACTIVE, TaskStatus.COMPLETED, TaskStatus.FAILED)
 """What a Worker may say that its task is; the other statuses are the Manager's to set (section 14)."""
