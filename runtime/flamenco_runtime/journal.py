@@ -6,7 +6,7 @@ the size of batches adapts by itself, with no timer.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +81,14 @@ class Journal:
             self._batch.works.append((work, future))
             self._filled.notify()
         return future
+
+    async def write_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each row of bindings; it is on disk on return."""
+
+        def work(connection: apsw.Connection) -> None:
+            connection.executemany(statement, rows)
+
+        await self.write(work)
 
     async def durable(self) -> None:
         """Wait until everything written so far is on disk."""

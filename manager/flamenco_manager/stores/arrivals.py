@@ -51,9 +51,7 @@ class ArrivalStore:
     async def keep_definition(self, job: Job, definition: JobDefinition) -> None:
         """Store the definition of a job."""
         body = orjson.dumps(_DEFINITION.dump(definition))
-        await self._journal.write(
-            lambda connection: _execute(connection, "UPDATE jobs SET definition = ? WHERE key = ?", (body, job.key))
-        )
+        await self._journal.write_rows("UPDATE jobs SET definition = ? WHERE key = ?", [(body, job.key)])
 
     async def tasks_stored(self, job: Job) -> int:
         """Return how many of a job's tasks are here: they come in order, so the next index."""
@@ -85,7 +83,3 @@ class ArrivalStore:
         while len(self._slices) > CACHED_SLICES:
             self._slices.popitem(last=False)
         return [Command(**command) for command in orjson.loads(lines[task.index % SLICE_TASKS])]
-
-
-def _execute(connection: apsw.Connection, statement: str, bindings: tuple[object, ...]) -> None:
-    connection.execute(statement, bindings)

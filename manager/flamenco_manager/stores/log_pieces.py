@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import apsw
-
 from flamenco_manager.held_pieces import HeldPiece, LogKey
 from flamenco_manager.stores import rows
 from flamenco_runtime.journal import Journal
@@ -27,7 +25,7 @@ class LogPieceStore:
 
     async def held(self) -> Sequence[HeldPiece]:
         """Return all pieces, oldest first."""
-        await self._journal.write(lambda connection: _execute(connection, _ORPHANS))
+        await self._journal.write_rows(_ORPHANS, [()])
         found: Any = await self._journal.read(lambda connection: connection.execute(_HELD).fetchall())
         return [
             HeldPiece(number, LogKey(rows.id_text(job), rows.id_text(task), attempt), at, data)
@@ -36,15 +34,4 @@ class LogPieceStore:
 
     async def drop(self, numbers: Sequence[int]) -> None:
         """Forget pieces: they are in their files, and these on disk."""
-        doomed = [(number,) for number in numbers]
-        await self._journal.write(
-            lambda connection: _discard(connection.executemany("DELETE FROM log_pieces WHERE number = ?", doomed))
-        )
-
-
-def _execute(connection: apsw.Connection, statement: str) -> None:
-    connection.execute(statement)
-
-
-def _discard(_: object) -> None:
-    """Let nobody keep a cursor beyond its thread."""
+        await self._journal.write_rows("DELETE FROM log_pieces WHERE number = ?", [(number,) for number in numbers])

@@ -23,7 +23,5 @@ class OldOrders:
             lambda connection: connection.execute(_OLD, (before.timestamp(), SLICE)).fetchall()
         )
         if found:
-            await self._journal.write(
-                lambda connection: connection.executemany("DELETE FROM orders WHERE number = ?", found)
-            )
+            await self._journal.write_rows("DELETE FROM orders WHERE number = ?", found)
         return len(found)

@@ -1,7 +1,7 @@
 """What waits for the Server: results of orders, numbered reports, logs, thumbnails (manager-api.md)."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -199,7 +199,7 @@ class Outbox:
         return rows.id_text(found) if found is not None else None
 
     async def _write(self, statement: str, bindings: tuple[Any, ...]) -> None:
-        await self._journal.write(_executing(statement, bindings))
+        await self._journal.write_rows(statement, [bindings])
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +237,3 @@ def _next_report(connection: apsw.Connection) -> tuple[FrozenReport, reports.Gat
     state = _state(connection)
     document = {"report": state.next_report, "previous": state.last_report_digest, **gathered.objects}
     return FrozenReport(state.next_report, orjson.dumps(document)), gathered
-
-
-def _executing(statement: str, bindings: Iterable[Any]) -> Callable[[apsw.Connection], None]:
-    def work(connection: apsw.Connection) -> None:
-        connection.execute(statement, tuple(bindings))
-
-    return work
