@@ -186,8 +186,6 @@ class Foreman:
             if is_newest and job.status.is_ended and self.farm.jobs.get(job.id) is job:
                 self.farm.forget(job)
                 log.info("job ended", job=job.id, status=str(job.status), activity=job.activity)
-                if not self.farm.jobs:
-                    garbage.look_at_all()  # whatever else was kept with their tasks is looked at again
         self.on_change(changes)
 
     def _ring(self, worker_ids: set[str]) -> None:
