@@ -3,17 +3,15 @@
 from datetime import UTC, datetime
 
 import pytest
+from asked_workers import ask_to, history, nights, requests, says, set_schedule, until
 from farm_builder import Site
 
 from flamenco_core.errors import Forbidden
 from flamenco_core.statuses import TaskStatus, WorkerStatus
-from flamenco_core.wire.manager_api import DAYS
 from flamenco_core.wire.worker_api import WorkerSignOn
-from flamenco_manager import asked_of_workers, attempts, leases, worker_rules
+from flamenco_manager import asked_of_workers, attempts, worker_rules
 from flamenco_manager.asked_of_workers import BadRequest, BadTag, MakesNoSense
 from flamenco_manager.attempts import HandOut, StatusWanted
-from flamenco_manager.farm import Changes
-from flamenco_manager.model import Worker
 
 AWAKE, ASLEEP, OFFLINE, RESTART, STARTING = (
     WorkerStatus.AWAKE,
@@ -22,38 +20,6 @@ AWAKE, ASLEEP, OFFLINE, RESTART, STARTING = (
     WorkerStatus.RESTART,
     WorkerStatus.STARTING,
 )
-
-
-def nights(start: str = "22:00", end: str = "06:00", **changes: object) -> dict[str, object]:
-    """A schedule; Sites begin at noon, UTC."""
-    window = {"days": list(DAYS), "start": start, "end": end}
-    return {"is_active": True, "time_zone": "UTC", "windows": [window], **changes}
-
-
-def ask_to(site: Site, worker: Worker, status: WorkerStatus, *, lazy: bool = False) -> None:
-    asked_of_workers.request_status(site.farm, worker, status, site.now, lazy=lazy)
-
-
-def set_schedule(site: Site, worker: Worker, document: object) -> None:
-    asked_of_workers.set_schedule(site.farm, worker, document, site.now)
-
-
-def says(site: Site, worker: Worker, status: WorkerStatus) -> None:
-    worker_rules.say_status(site.farm, worker, status, site.now)
-
-
-def until(site: Site, hour: float) -> None:
-    """Let it become an hour (UTC) of the first day; beyond 24 of the next ones."""
-    site.passed_s = (hour - 12) * 3600
-    leases.tick(site.farm, site.now)
-
-
-def requests(worker: Worker) -> tuple[WorkerStatus | None, bool]:
-    return worker.status_requested, worker.is_lazy
-
-
-def history(changes: Changes) -> list[tuple[str, str]]:
-    return [(str(state.status), state.why) for state in changes.worker_states]
 
 
 # Requests.
