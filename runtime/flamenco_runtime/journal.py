@@ -82,14 +82,6 @@ class Journal:
             self._filled.notify()
         return future
 
-    async def write_rows(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each row of bindings; it is on disk on return."""
-
-        def work(connection: apsw.Connection) -> None:
-            connection.executemany(statement, rows)
-
-        await self.write(work)
-
     async def durable(self) -> None:
         """Wait until everything written so far is on disk."""
         await asyncio.shield(self.write(lambda _: None))
@@ -157,6 +149,15 @@ class Journal:
     def _close_reader(self) -> None:
         if self._read_connection is not None:
             self._read_connection.close()
+
+
+def executing(statement: str, rows: Iterable[Sequence[Any]]) -> Work[None]:
+    """Make a work that runs one statement for each row of bindings."""
+
+    def work(connection: apsw.Connection) -> None:
+        connection.executemany(statement, rows)
+
+    return work
 
 
 def _open_for_writing(path: Path, prepare: Work[None]) -> apsw.Connection:

@@ -12,7 +12,7 @@ from flamenco_core.wire.manager_api import JobDefinition, JobDefinitionSchema, T
 from flamenco_core.wire.worker_api import Command
 from flamenco_manager.model import Job, Task
 from flamenco_manager.stores import rows
-from flamenco_runtime.journal import Journal
+from flamenco_runtime.journal import Journal, executing
 
 SLICE_TASKS = 250
 """The commands of so many tasks are compressed together, and read together (quality.md 2.5)."""
@@ -51,7 +51,7 @@ class ArrivalStore:
     async def keep_definition(self, job: Job, definition: JobDefinition) -> None:
         """Store the definition of a job."""
         body = orjson.dumps(_DEFINITION.dump(definition))
-        await self._journal.write_rows("UPDATE jobs SET definition = ? WHERE key = ?", [(body, job.key)])
+        await self._journal.write(executing("UPDATE jobs SET definition = ? WHERE key = ?", [(body, job.key)]))
 
     async def tasks_stored(self, job: Job) -> int:
         """Return how many of a job's tasks are here: they come in order, so the next index."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from flamenco_manager.held_pieces import HeldPiece, LogKey
 from flamenco_manager.stores import rows
-from flamenco_runtime.journal import Journal
+from flamenco_runtime.journal import Journal, executing
 
 _HELD = """
 SELECT number, jobs.id, tasks.id, log_pieces.attempt, at, data
@@ -25,7 +25,7 @@ class LogPieceStore:
 
     async def held(self) -> Sequence[HeldPiece]:
         """Return all pieces, oldest first."""
-        await self._journal.write_rows(_ORPHANS, [()])
+        await self._journal.write(executing(_ORPHANS, [()]))
         found: Any = await self._journal.read(lambda connection: connection.execute(_HELD).fetchall())
         return [
             HeldPiece(number, LogKey(rows.id_text(job), rows.id_text(task), attempt), at, data)
@@ -34,4 +34,6 @@ class LogPieceStore:
 
     async def drop(self, numbers: Sequence[int]) -> None:
         """Forget pieces: they are in their files, and these on disk."""
-        await self._journal.write_rows("DELETE FROM log_pieces WHERE number = ?", [(number,) for number in numbers])
+        await self._journal.write(
+            executing("DELETE FROM log_pieces WHERE number = ?", [(number,) for number in numbers])
+        )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from flamenco_runtime.journal import Journal
+from flamenco_runtime.journal import Journal, executing
 
 SLICE = 1000
 """So many are removed in one transaction, so that nobody waits for it."""
@@ -23,5 +23,5 @@ class OldOrders:
             lambda connection: connection.execute(_OLD, (before.timestamp(), SLICE)).fetchall()
         )
         if found:
-            await self._journal.write_rows("DELETE FROM orders WHERE number = ?", found)
+            await self._journal.write(executing("DELETE FROM orders WHERE number = ?", found))
         return len(found)

@@ -12,7 +12,7 @@ import orjson
 from flamenco_core.wire.manager_api import NO_DIGEST, Order
 from flamenco_manager.stores import reports, rows
 from flamenco_manager.stores.farm_store import Also
-from flamenco_runtime.journal import Journal
+from flamenco_runtime.journal import Journal, executing
 
 MOST_ROWS = 1_000
 """A report holds at most so many objects of a kind; the next report has the rest."""
@@ -199,7 +199,7 @@ class Outbox:
         return rows.id_text(found) if found is not None else None
 
     async def _write(self, statement: str, bindings: tuple[Any, ...]) -> None:
-        await self._journal.write_rows(statement, [bindings])
+        await self._journal.write(executing(statement, [bindings]))
 
 
 @dataclass(frozen=True, slots=True)
