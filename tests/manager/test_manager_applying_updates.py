@@ -1,5 +1,6 @@
 """What an update does, part by part, and what is said when the Manager cannot (worker-api.md 6.7 and 14)."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,8 +140,24 @@ async def test_an_update_that_cannot_be_kept_is_answered_503_to_ours_and_not_at_
     await world.server.until(lambda: world.server.logs.get((other["uuid"], 1)) == b"y\n")
 
 
-async def test_while_the_store_is_closed_sign_on_and_registration_are_left_unanswered(world: World) -> None:
+async def all_is_reported(world: World, data: Path) -> None:
+    """Wait until the Server has heard everything, and that is stored: then nothing is on its way to the store."""
+    waiting = """
+    SELECT (SELECT count(*) FROM reports) + (SELECT count(*) FROM workers WHERE unreported = 1)
+        + (SELECT count(*) FROM worker_states WHERE unreported = 1)
+    """
+    reader = apsw.Connection(str(data / "manager.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
+    async with asyncio.timeout(20):
+        while reader.execute(waiting).get:
+            await world.call("GET", "/healthz")
+    reader.close()
+
+
+async def test_while_the_store_is_closed_sign_on_and_registration_are_left_unanswered(
+    world: World, tmp_path: Path
+) -> None:
     ours, old = await world.worker("ours"), await world.worker("old", ours=False)
+    await all_is_reported(world, tmp_path)
     journal = world.foreman._store._journal  # type: ignore[attr-defined]
     await journal.close()
     said = {"name": "n", "supported_task_types": ["misc"], "software_version": "3.9"}
