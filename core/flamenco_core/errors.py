@@ -74,6 +74,12 @@ class Unavailable(FlamencoError):
     type = "unavailable"
 
 
+class NoSpace(Unavailable):
+    """The disk is full, or nearly so; the same request succeeds once there is space again."""
+
+    type = "no-space"
+
+
 class TooMany(Unavailable):
     """Whoever asks has more than a share of what there is for all; less of it may succeed later."""
 

@@ -5,6 +5,7 @@ the size of batches adapts by itself, with no timer.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from flamenco_core.errors import Unavailable
+from flamenco_core.errors import FlamencoError, NoSpace, Unavailable
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
@@ -29,6 +30,12 @@ class JournalClosed(Unavailable):
     type = "store-closed"
 
 
+class StoreFull(NoSpace):
+    """The disk is full: what was to be written is undone."""
+
+    type = "store-full"
+
+
 class MemoryAhead(Exception):
     """Raised by a work that memory has anticipated: to undo it alone would leave the two apart, so the store stops."""
 
@@ -41,10 +48,18 @@ class _Batch:
 class Journal:
     """The one writer of an SQLite file, and a reader beside it. Made by ``Journal.open``; belongs to one event loop."""
 
-    def __init__(self, path: Path, connection: apsw.Connection, on_failure: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: apsw.Connection,
+        on_failure: Callable[[BaseException], None],
+        *,
+        is_anticipated: bool,
+    ) -> None:
         self._path = path
         self._connection = connection
         self._on_failure = on_failure
+        self._is_anticipated = is_anticipated
         self._loop = asyncio.get_running_loop()
         self._batch = _Batch()
         self._filled = threading.Condition()
@@ -56,15 +71,22 @@ class Journal:
 
     @classmethod
     async def open(
-        cls, path: Path, prepare: Work[None], on_failure: Callable[[BaseException], None] = lambda _: None
+        cls,
+        path: Path,
+        prepare: Work[None],
+        on_failure: Callable[[BaseException], None] = lambda _: None,
+        *,
+        is_anticipated: bool = True,
     ) -> "Journal":
         """Open the file, run ``prepare`` (migrations) on it, and start the writer.
 
         ``on_failure`` is called once, in the event loop, when a commit fails: memory may then be ahead of the disk, so
-        the service must stop. After that every call raises JournalClosed.
+        the service must stop. After that every call raises JournalClosed. A full disk undoes the transaction. Where
+        memory has anticipated it (``is_anticipated``), that is such a failure too, a StoreFull: what is in memory must
+        be read anew. Else only those who wait for it are told, by StoreFull, and the store goes on.
         """
         connection = await asyncio.to_thread(_open_for_writing, path, prepare)
-        journal = cls(path, connection, on_failure)
+        journal = cls(path, connection, on_failure, is_anticipated=is_anticipated)
         journal._thread.start()
         return journal
 
@@ -103,6 +125,8 @@ class Journal:
         self._reader.shutdown()
 
     def _check_open(self) -> None:
+        if isinstance(self._failure, StoreFull):
+            raise StoreFull(str(self._failure))
         if self._failure is not None or self._closing:
             raise JournalClosed("The store is closed; try again in a moment.")
 
@@ -117,11 +141,25 @@ class Journal:
                 self._batch = _Batch()
             try:
                 outcomes = self._committed(batch)
+            except apsw.FullError as error:
+                self._undo()
+                full = StoreFull(f"The disk of {self._path} is full: make room on it.")
+                full.__cause__ = error
+                if self._is_anticipated:
+                    self._loop.call_soon_threadsafe(self._fail, batch, full)
+                    break
+                outcomes = [_Raised(full)] * len(batch.works)
             except BaseException as error:  # noqa: BLE001 (whatever it was, nobody may believe this batch)
                 self._loop.call_soon_threadsafe(self._fail, batch, error)
                 break
             self._loop.call_soon_threadsafe(_resolve, batch, outcomes)
-        self._connection.close()
+        with contextlib.suppress(apsw.FullError):  # there is no room to tidy up in; the next who opens it does
+            self._connection.close()
+
+    def _undo(self) -> None:
+        """Undo the open transaction; SQLite may have done so already."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _committed(self, batch: _Batch) -> list[Any]:
         connection = self._connection
@@ -136,7 +174,7 @@ class Journal:
             late, self._batch = self._batch, _Batch()
         for _, future in batch.works + late.works:
             if not future.done():
-                future.set_exception(JournalClosed(f"The store could not be written: {error}."))
+                future.set_exception(_told(error))
                 future.exception()  # noted: a request that went away does not ask
         self._on_failure(error)
 
@@ -193,6 +231,12 @@ def _outcome(work: Work[Any], connection: apsw.Connection) -> Any:
         outcome = _Raised(error)
     connection.execute("RELEASE work")
     return outcome
+
+
+def _told(error: BaseException) -> FlamencoError:
+    if isinstance(error, StoreFull):
+        return StoreFull(str(error))
+    return JournalClosed(f"The store could not be written: {error}.")
 
 
 @dataclass

@@ -12,6 +12,7 @@ from flamenco_core.errors import (
     Conflict,
     FlamencoError,
     Forbidden,
+    NoSpace,
     NotFound,
     NotSignedIn,
     Outdated,
@@ -38,6 +39,7 @@ _STATUSES: list[tuple[type[FlamencoError], int]] = [
     (Conflict, 409),
     (Outdated, 412),
     (TooMany, 429),
+    (NoSpace, 507),
     (Unavailable, 503),
 ]
 UNREAD = (TooLarge, TooSlow, UnsupportedEncoding, TooManyConnections)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from flamenco_runtime.connections import Connection
 from flamenco_runtime.crowding import Crowd
 from flamenco_runtime.http_client import reason_of
 from flamenco_runtime.http_limits import HTTP_LIMITS, HttpLimits
-from flamenco_runtime.proxies import TRUSTED_PROXIES
+from flamenco_runtime.proxies import TRUSTED_PROXIES, Network
 from flamenco_runtime.settings import Address
 
 SHUTDOWN_S = 2.0
@@ -29,34 +29,65 @@ class PortTaken(Unavailable):
     type = "port-taken"
 
 
+class Door:
+    """A port that stays open while the application behind it is put together, or put together anew."""
+
+    def __init__(self, limits: HttpLimits, trusted_proxies: Sequence[Network] = ()) -> None:
+        self._limits = limits
+        self._crowd = Crowd(limits.connections_per_address, (*limits.uncounted, *trusted_proxies))
+        self._behind: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+
+    @asynccontextmanager
+    async def leading_to(self, app: web.Application) -> AsyncIterator[None]:
+        """Let ``app`` answer while the context lasts, and after it who answered before.
+
+        Connections to the one before stay with it; when it ends, its open requests get SHUTDOWN_S to end.
+        """
+        app[HTTP_LIMITS] = self._limits
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
+        await runner.setup()
+        before, self._behind = self._behind, runner.server
+        try:
+            yield
+        finally:
+            self._behind = before
+            await runner.cleanup()
+
+    @asynccontextmanager
+    async def open(self, address: Address) -> AsyncIterator[Address]:
+        """Listen while the context lasts, or until ``shut``; yields the address with the port that it really has.
+
+        Somebody must answer already (``leading_to``). Raises PortTaken.
+        """
+        _allow_many_files()
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._connection, address.host, address.port, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise PortTaken(f"Cannot listen on {address}: {reason_of(error)}. Choose another with --listen.") from error
+        try:
+            yield Address(address.host, self._listener.sockets[0].getsockname()[1])
+        finally:
+            self.shut()
+
+    def shut(self) -> None:
+        """Take no new connections any more."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def _connection(self) -> Connection:
+        assert self._behind is not None
+        return Connection(self._behind, self._limits, self._crowd)
+
+
 @asynccontextmanager
 async def listening(app: web.Application, address: Address, limits: HttpLimits | None = None) -> AsyncIterator[Address]:
     """Serve ``app`` while the context lasts; yields the address with the port that it really has. Raises PortTaken."""
-    limits = limits or HttpLimits()
-    app[HTTP_LIMITS] = limits
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
-    await runner.setup()
-    server: asyncio.Server | None = None
-    crowd = Crowd(limits.connections_per_address, (*limits.uncounted, *app.get(TRUSTED_PROXIES, ())))
-    _allow_many_files()
-    try:
-        server = await _opened(runner, address, limits, crowd)
-        yield Address(address.host, server.sockets[0].getsockname()[1])
-    finally:
-        if server is not None:
-            server.close()
-        await runner.cleanup()
-
-
-async def _opened(runner: web.AppRunner, address: Address, limits: HttpLimits, crowd: Crowd) -> asyncio.Server:
-    handlers = runner.server
-    assert handlers is not None
-    try:
-        return await asyncio.get_running_loop().create_server(
-            lambda: Connection(handlers, limits, crowd), address.host, address.port, backlog=BACKLOG
-        )
-    except OSError as error:
-        raise PortTaken(f"Cannot listen on {address}: {reason_of(error)}. Choose another with --listen.") from error
+    door = Door(limits or HttpLimits(), app.get(TRUSTED_PROXIES, ()))
+    async with door.leading_to(app), door.open(address) as found:
+        yield found
 
 
 def _allow_many_files() -> None:

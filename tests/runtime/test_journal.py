@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flamenco_runtime.journal import Journal, JournalClosed, MemoryAhead, Work
+from flamenco_runtime.journal import Journal, JournalClosed, MemoryAhead, StoreFull, Work
 
 MANY = 200
 
@@ -190,17 +190,33 @@ async def test_a_full_disk_closes_the_journal_and_nobody_is_told_done(path: Path
         journal.write(add("small")), journal.write(add("x" * 100_000)), journal.write(add("late")),
         return_exceptions=True,
     )  # fmt: skip
-    assert all(isinstance(outcome, JournalClosed) for outcome in outcomes[1:])
-    assert [type(failure) for failure in failures] == [apsw.FullError]
-    with pytest.raises(JournalClosed):
+    assert all(isinstance(outcome, StoreFull) for outcome in outcomes[1:])
+    assert [type(failure) for failure in failures] == [StoreFull]
+    with pytest.raises(StoreFull, match=f"The disk of {path} is full"):
         journal.write(add("after"))
-    with pytest.raises(JournalClosed):
+    with pytest.raises(StoreFull):
         await journal.read(notes)
-    with pytest.raises(JournalClosed):
+    with pytest.raises(StoreFull):
         await journal.durable()
     await journal.close()
     told = [text for text, outcome in zip(["small"], outcomes, strict=False) if isinstance(outcome, int)]
     assert await notes_on_disk(path) == ["before", *told]
+
+
+async def test_where_memory_anticipates_nothing_a_full_disk_undoes_the_batch_and_the_journal_goes_on(path: Path) -> None:
+    failures: list[BaseException] = []
+    journal = await Journal.open(path, prepare, failures.append, is_anticipated=False)
+    await journal.write(add("before"))
+    most = await journal.write(lambda connection: connection.pragma("max_page_count"))
+    await journal.write(lambda connection: connection.pragma("max_page_count", connection.pragma("page_count")))
+    with pytest.raises(StoreFull, match=f"The disk of {path} is full"):
+        await journal.write(add("x" * 100_000))
+    assert await journal.read(notes) == ["before"]
+    await journal.write(lambda connection: connection.pragma("max_page_count", most))  # there is room again
+    await journal.write(add("after"))
+    await journal.close()
+    assert failures == []
+    assert await notes_on_disk(path) == ["before", "after"]
 
 
 async def test_a_batch_that_sqlite_rolled_back_is_nobodys_success(journal: Journal, path: Path) -> None:

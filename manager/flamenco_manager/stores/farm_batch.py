@@ -101,6 +101,8 @@ class FarmBatch:
             self._is_taken = True
         try:
             self._write(connection)
+        except apsw.FullError:  # the journal undoes everything, and we begin anew from what is on disk
+            raise
         except Exception as error:
             raise MemoryAhead(f"A change of the farm cannot be stored: {error}") from error
 

@@ -50,7 +50,7 @@ async def open_store(folder: Path, on_failure: Callable[[BaseException], None]) 
 
     ``on_failure`` is called once when a commit fails; the service must then stop (``Journal.open``).
     """
-    journal = await Journal.open(folder / FILE_NAME, prepare, on_failure)
+    journal = await Journal.open(folder / FILE_NAME, prepare, on_failure, is_anticipated=False)
     try:
         yield SqliteStore(
             accounts=SqliteAccounts(journal),
