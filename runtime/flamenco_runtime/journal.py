@@ -7,6 +7,7 @@ the size of batches adapts by itself, with no timer.
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -65,6 +66,8 @@ class Journal:
         self._filled = threading.Condition()
         self._closing = False
         self._failure: BaseException | None = None
+        self.on_commit: Callable[[int, float], None] = lambda _works, _seconds: None
+        """Told of each transaction, in the writer's thread: how many works it held, how many seconds it took."""
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-reader")
         self._read_connection: apsw.Connection | None = None
         self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer", daemon=True)
@@ -78,7 +81,7 @@ class Journal:
         *,
         is_anticipated: bool = True,
     ) -> "Journal":
-        """Open the file, run ``prepare`` (migrations) on it, and start the writer.
+        """Open the file, run ``prepare`` (migrations: it makes its own transactions) on it, and start the writer.
 
         ``on_failure`` is called once, in the event loop, when a commit fails: memory may then be ahead of the disk, so
         the service must stop. After that every call raises JournalClosed. A full disk undoes the transaction. Where
@@ -103,6 +106,16 @@ class Journal:
             self._batch.works.append((work, future))
             self._filled.notify()
         return future
+
+    @property
+    def waiting(self) -> int:
+        """How many works wait for a transaction that has not begun."""
+        return len(self._batch.works)
+
+    @property
+    def is_open(self) -> bool:
+        """It can be read and written."""
+        return self._failure is None and not self._closing
 
     async def durable(self) -> None:
         """Wait until everything written so far is on disk."""
@@ -162,10 +175,11 @@ class Journal:
             self._connection.execute("ROLLBACK")
 
     def _committed(self, batch: _Batch) -> list[Any]:
-        connection = self._connection
+        connection, began_s = self._connection, time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
         outcomes = [_outcome(work, connection) for work, _ in batch.works]
         connection.execute("COMMIT")
+        self.on_commit(len(batch.works), time.perf_counter() - began_s)
         return outcomes
 
     def _fail(self, batch: _Batch, error: BaseException) -> None:
@@ -206,8 +220,7 @@ def _open_for_writing(path: Path, prepare: Work[None]) -> apsw.Connection:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        with connection:
-            prepare(connection)
+        prepare(connection)
     except BaseException:
         connection.close()
         raise

@@ -203,7 +203,9 @@ async def test_a_full_disk_closes_the_journal_and_nobody_is_told_done(path: Path
     assert await notes_on_disk(path) == ["before", *told]
 
 
-async def test_where_memory_anticipates_nothing_a_full_disk_undoes_the_batch_and_the_journal_goes_on(path: Path) -> None:
+async def test_where_memory_anticipates_nothing_a_full_disk_undoes_the_batch_and_the_journal_goes_on(
+    path: Path,
+) -> None:
     failures: list[BaseException] = []
     journal = await Journal.open(path, prepare, failures.append, is_anticipated=False)
     await journal.write(add("before"))
@@ -315,8 +317,9 @@ async def test_the_file_is_its_owners_alone(journal: Journal, path: Path) -> Non
 
 async def test_a_store_that_cannot_be_prepared_is_not_opened_and_not_held(path: Path) -> None:
     def refuse(connection: apsw.Connection) -> None:
-        connection.execute("CREATE TABLE half (x)")
-        raise LookupError("newer")
+        with connection:
+            connection.execute("CREATE TABLE half (x)")
+            raise LookupError("newer")
 
     with pytest.raises(LookupError):
         await Journal.open(path, refuse)
