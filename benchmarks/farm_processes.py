@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "manager"))
 
 from fake_server import TOKEN, FakeServer, fake_server
 
-from flamenco_manager.app import serve
+from flamenco_manager.serving import serve
 from flamenco_manager.settings import Settings
 from flamenco_runtime.logs import configure_logging
 from flamenco_runtime.settings import Address

@@ -61,7 +61,7 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
     Raises BadSettings, MissingExtra, PortTaken, NotLinked.
     """
     with _extra("manager"):
-        from flamenco_manager.app import serve
+        from flamenco_manager.serving import serve
         from flamenco_manager.settings import Settings
     settings = load_settings(Settings, prefix="FLAMENCO_MANAGER_", environ=environ, file=config, overrides=overrides)
     if settings.token is None and not is_linked(settings.data):

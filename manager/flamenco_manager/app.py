@@ -4,7 +4,7 @@ import asyncio
 import platform
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,6 @@ from aiohttp import web
 from flamenco_core.errors import Unavailable
 from flamenco_core.identifiers import new_id
 from flamenco_manager import foreman as foremen
-from flamenco_manager.announcing import announced
 from flamenco_manager.assignments import Assignments
 from flamenco_manager.blobs import Blobs
 from flamenco_manager.erasing import Erasing
@@ -57,11 +56,10 @@ from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.connections import room_for_all
 from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
-from flamenco_runtime.journal import Journal
+from flamenco_runtime.journal import Journal, JournalClosed, StoreFull
 from flamenco_runtime.migrations import migrate
 from flamenco_runtime.problems import problems
 from flamenco_runtime.proxies import TRUSTED_PROXIES
-from flamenco_runtime.service import listening
 
 log = structlog.get_logger()
 
@@ -75,31 +73,18 @@ SPOOL = "incoming-previews"
 """Folder of images that wait to be made small."""
 
 
-async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
-    """Run a Manager until ``stop`` is set; ``ready`` is called with its URL once it answers.
-
-    Raises DataInUse, PortTaken, and Unavailable when the store cannot be written.
-    """
-    async with (
-        build_app(settings) as app,
-        listening(app, settings.listen, settings.http_limits) as address,
-        announced(settings.name, address, settings.discovery),
-    ):
-        ready(address.url)
-        await stop.wait()
-
-
 @asynccontextmanager
 async def build_app(
     settings: Settings, clock: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[web.Application]:
     """Build the service on its data folder: its store, the farm as it was, and the loops beside the HTTP side."""
-    async with held_folder(settings.data, "Manager"), _running(settings, clock, monotonic) as app:
+    async with held_folder(settings.data, "Manager"), running(settings, clock, monotonic) as app:
         yield app
 
 
 @asynccontextmanager
-async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], float]) -> AsyncIterator[web.Application]:
+async def running(settings: Settings, clock: Clock, monotonic: Callable[[], float]) -> AsyncIterator[web.Application]:
+    """Build the service on a data folder that is held already."""
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     journal = await Journal.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
@@ -134,7 +119,7 @@ async def _running(settings: Settings, clock: Clock, monotonic: Callable[[], flo
             for loop in loops:
                 loop.cancel()
     except BaseExceptionGroup as errors:  # whoever runs us is told what went wrong, not how our loops are grouped
-        raise errors.exceptions[0] from errors
+        raise min(_leaves(errors), key=_consequence) from errors
     finally:
         await asyncio.to_thread(logs.close)
         await journal.close()
@@ -251,6 +236,21 @@ async def _raise_when_failed(failed: "asyncio.Future[None]") -> None:
     """End the service when the store had to stop: memory may be ahead of the disk, and a restart puts that right."""
     try:
         await failed
+    except StoreFull:
+        raise
     except Exception as error:
         log.error("the store cannot be written; stopping", error=str(error))
         raise Unavailable(f"The Manager's store cannot be written: {error}.") from error
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _consequence(error: BaseException) -> int:
+    """Tell causes from what followed from them: a full disk or a broken store lets everything else fail."""
+    return 0 if isinstance(error, StoreFull) else 2 if isinstance(error, JournalClosed) else 1

@@ -1,0 +1,38 @@
+"""What a Manager answers while its store is being read, or waits for room on its disk."""
+
+from aiohttp import web
+
+from flamenco_core.errors import FlamencoError, Unavailable
+from flamenco_manager.http.worker_errors import BY_WORKERS
+from flamenco_runtime.problems import problems
+
+
+class Starting(Unavailable):
+    """The Manager reads its store."""
+
+    type = "starting"
+
+    def __init__(self) -> None:
+        super().__init__("The Manager is starting: it reads its store. Try again in a moment.")
+
+
+class Meanwhile:
+    """Answers everybody why not now. Workers are not answered: most would take an error for the end of their work."""
+
+    def __init__(self) -> None:
+        self.why: FlamencoError = Starting()
+
+    def app(self) -> web.Application:
+        """Make the application."""
+        app = web.Application(middlewares=[problems])
+        app.router.add_get("/healthz", self._is_alive)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        return app
+
+    async def _is_alive(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path.startswith(BY_WORKERS) and request.transport is not None:
+            request.transport.abort()
+        raise self.why

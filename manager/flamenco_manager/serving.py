@@ -1,0 +1,78 @@
+"""Running a Manager until it is told to stop, also while its disk is full."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import structlog
+
+from flamenco_manager.announcing import announced
+from flamenco_manager.app import running
+from flamenco_manager.http.meanwhile import Meanwhile, Starting
+from flamenco_manager.room import room_on_disk
+from flamenco_manager.settings import Settings
+from flamenco_runtime.clock import utc_now
+from flamenco_runtime.data_folder import held_folder
+from flamenco_runtime.journal import StoreFull
+from flamenco_runtime.service import Door
+
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+    """Run a Manager until ``stop`` is set; ``ready`` is called with its URL once it answers.
+
+    Its port is open from the beginning to the end. When the disk is full, nobody is told that anything was done; when
+    there is room again, all is read anew from what is on disk, and goes on. Raises DataInUse, PortTaken, and
+    Unavailable when the store cannot be written.
+    """
+    door, meanwhile = Door(settings.http_limits, settings.trusted_proxies), Meanwhile()
+    async with (
+        held_folder(settings.data, "Manager"),
+        door.leading_to(meanwhile.app()),
+        door.open(settings.listen) as address,
+        announced(settings.name, address, settings.discovery),
+    ):
+        told = _Once(partial(ready, address.url))
+        while not stop.is_set():
+            try:
+                # In a task of its own: a TaskGroup in it cancels the task that it runs in when the store fails.
+                await asyncio.create_task(_serve_once(settings, door, stop, told))
+            except StoreFull as error:
+                log.error("the disk is full; nothing is done until there is room", error=str(error))
+                meanwhile.why = error
+                await _either(stop.wait(), room_on_disk(settings.data))
+                log.info("going on")
+                meanwhile.why = Starting()
+
+
+async def _serve_once(settings: Settings, door: Door, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    async with running(settings, utc_now, time.monotonic) as app, door.leading_to(app):
+        ready()
+        await stop.wait()
+        door.shut()
+
+
+class _Once:
+    """Calls something the first time that it is called itself."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def __call__(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+
+async def _either(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait for whichever ends first."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
