@@ -22,6 +22,7 @@ from store_checks import (
     copy_of,
     until_all_is_told,
 )
+from waits import eventually
 
 from flamenco_core.identifiers import task_id
 
@@ -31,6 +32,7 @@ CALLS_PER_TASK = 5
 LENIENT = {"lost_attempts": 10_000, "failed_attempts": 10_000, "job_failed_tasks": 10**6, "worker_timeout_s": 600.0}
 """The Manager's settings: no task is given up, so that every job reaches its end as completed."""
 SAY_EVERY = 20
+LONGEST_S = 3600.0
 
 
 @dataclass
@@ -135,8 +137,8 @@ class _People:
             await self._until_done(killer, self._per_job * (number + 1) // 2)
         while not killer.done():
             await self._requeue()
-            await self._until(lambda: killer.done() or self._are_completed())
-        await self._until(self._are_completed)
+            await eventually(lambda: killer.done() or self._are_completed(), LONGEST_S)
+        await eventually(self._are_completed, LONGEST_S)
 
     async def _until_done(self, killer: "asyncio.Task[None]", tasks: int) -> None:
         """Wait until so many tasks are done; meanwhile ask for some of them once more."""
@@ -166,11 +168,6 @@ class _People:
         return len(self._server.results) == len(self._server.orders) and all(
             mirrored.get(job, {}).get("status") == "completed" for job in self.jobs
         )
-
-    async def _until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(3600):
-            while not condition():
-                await asyncio.sleep(0.02)
 
 
 def _tasks(count: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from happenings import Happenings, HandOut, Said
+from happenings import HandOut, Happenings, Said
 from raw_link import Answer, Broken, RawLink
 
 TYPES = ["blender", "ffmpeg", "file-management", "misc"]

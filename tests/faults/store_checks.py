@@ -1,6 +1,5 @@
 """Looks at what a Manager has on disk, as it would be found after a crash: a copy, opened by plain SQLite."""
 
-import asyncio
 import contextlib
 import shutil
 from collections import Counter
@@ -14,6 +13,7 @@ import orjson
 from fake_server import FakeServer
 from farm_builder import check_farm
 from happenings import Happenings
+from waits import eventually
 
 from flamenco_core.statuses import JobStatus
 from flamenco_manager.farm import Farm
@@ -156,9 +156,7 @@ def has_told_everything(file: Path) -> bool:
 
 async def until_all_is_told(data: Path, deadline_s: float = 60.0) -> None:
     """Wait until the Server has all that a Manager has to tell."""
-    async with asyncio.timeout(deadline_s):
-        while not has_told_everything(data / NAME):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: has_told_everything(data / NAME), deadline_s)
 
 
 def check_mirror(connection: apsw.Connection, server: FakeServer) -> None:
