@@ -75,19 +75,24 @@ SPOOL = "incoming-previews"
 
 @asynccontextmanager
 async def build_app(
-    settings: Settings, clock: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
+    settings: Settings,
+    clock: Clock = utc_now,
+    monotonic: Callable[[], float] = time.monotonic,
+    journals: type[Journal] = Journal,
 ) -> AsyncIterator[web.Application]:
     """Build the service on its data folder: its store, the farm as it was, and the loops beside the HTTP side."""
-    async with held_folder(settings.data, "Manager"), running(settings, clock, monotonic) as app:
+    async with held_folder(settings.data, "Manager"), running(settings, clock, monotonic, journals) as app:
         yield app
 
 
 @asynccontextmanager
-async def running(settings: Settings, clock: Clock, monotonic: Callable[[], float]) -> AsyncIterator[web.Application]:
-    """Build the service on a data folder that is held already."""
+async def running(
+    settings: Settings, clock: Clock, monotonic: Callable[[], float], journals: type[Journal] = Journal
+) -> AsyncIterator[web.Application]:
+    """Build the service on a data folder that is held already; ``journals``: what opens its store."""
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    journal = await Journal.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
+    journal = await journals.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
     limits = LogLimits(settings.most_log_mib * MIB)
     logs = TaskLogs(settings.data / "task-logs", limits, journal=LogPieceStore(journal))
     try:
