@@ -31,6 +31,7 @@ from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
 from flamenco_manager.http.worker_errors import worker_errors
 from flamenco_manager.job_arrival import Arrivals
 from flamenco_manager.link_file import token_for
+from flamenco_manager.link_watch import LinkWatch
 from flamenco_manager.log_extent import MIB, LogLimits
 from flamenco_manager.media_keeping import MediaKeeper
 from flamenco_manager.order_acts import OrderActs
@@ -44,6 +45,7 @@ from flamenco_manager.settings import Settings
 from flamenco_manager.stores.arrivals import SLICE_TASKS, ArrivalStore
 from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.stores.farm_store import FarmStore
+from flamenco_manager.stores.figures import FigureStore
 from flamenco_manager.stores.log_pieces import LogPieceStore
 from flamenco_manager.stores.media import MediaStore
 from flamenco_manager.stores.old_orders import OldOrders
@@ -52,6 +54,7 @@ from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import TaskUpdates
 from flamenco_manager.tidying import Tidying
 from flamenco_manager.uploads import Uploads
+from flamenco_manager.watching import Watched, watching
 from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.connections import room_for_all
 from flamenco_runtime.data_folder import held_folder
@@ -174,8 +177,9 @@ def _assembled(
         await foreman.settle(also=keeper.replace(document))
 
     introduction = Introduction(settings.name, str(jobs_folder))
+    watch = LinkWatch(foreman.now)
     link = ServerLink(
-        server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall
+        server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall, watch
     )
     intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL)
     media_keeper = _media_keeper(settings, logs, previews, media, foreman)
@@ -191,7 +195,8 @@ def _assembled(
     site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
     tidying = Tidying(foreman, OldOrders(journal))
     runs = [link.run(), intake.run(), media_keeper.run(lambda: foreman.now().wall), tidying.run()]
-    return _web_application(settings, foreman, site, use), runs
+    watched = Watched(foreman, journal, logs, intake, watch, FigureStore(journal))
+    return _web_application(settings, foreman, site, use, watched), runs
 
 
 def _to_all(*listeners: Callable[[Changes], None]) -> Callable[[Changes], None]:
@@ -224,11 +229,16 @@ def _gate(settings: Settings, foreman: Foreman) -> Gate:
     )
 
 
-def _web_application(settings: Settings, foreman: Foreman, site: Site, use: WorkerUseCases) -> web.Application:
-    app = web.Application(middlewares=[problems, worker_errors, room_for_all], client_max_size=LARGEST_BODY_BYTES)
+def _web_application(
+    settings: Settings, foreman: Foreman, site: Site, use: WorkerUseCases, watched: Watched
+) -> web.Application:
+    measured, watching_routes = watching(settings, watched)
+    app = web.Application(
+        middlewares=[measured, problems, worker_errors, room_for_all], client_max_size=LARGEST_BODY_BYTES
+    )
     app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[FOREMAN] = foreman
-    app.add_routes([*reading_routes(site), *worker_routes(use)])
+    app.add_routes([*reading_routes(site), *worker_routes(use), *watching_routes])
     return app
 
 

@@ -67,6 +67,11 @@ class Foreman:
         """The Workers that wait for an answer from us just now."""
         return self._parked.keys() | self._listeners.keys()
 
+    @property
+    def asks_waiting(self) -> int:
+        """How many asks for a task wait until there is one."""
+        return len(self._parked)
+
     def now(self) -> Moment:
         """Return the present."""
         return Moment(self._clock(), self._monotonic())

@@ -59,6 +59,11 @@ class HeldPieces:
         self._of.setdefault(piece.log, {})[piece.number] = piece
         self._bytes += len(piece.data) + OVERHEAD_BYTES
 
+    @property
+    def logs(self) -> int:
+        """Of how many logs pieces are held."""
+        return len(self._of)
+
     def of(self, logs: Iterable[LogKey]) -> list[HeldPiece]:
         """Return what is held of these logs, each in the order in which it came."""
         return [piece for log in logs for piece in self._of.get(log, {}).values()]

@@ -61,6 +61,11 @@ class PreviewIntake:
         self._uploads = uploads
         self._scaler = PreviewScaler(spool, self._keep)
 
+    @property
+    def waiting(self) -> int:
+        """How many images wait to be small."""
+        return self._scaler.waiting
+
     async def run(self) -> None:
         """Scale what is too large to be kept as it is, for ever."""
         await self._scaler.run()

@@ -53,6 +53,11 @@ class PreviewScaler:
         self._waiting: asyncio.Queue[Source] = asyncio.Queue()
         self._taken = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many images are on their way in, wait, or are being scaled."""
+        return self._taken
+
     @asynccontextmanager
     async def room(self) -> AsyncIterator[Path]:
         """Yield the file to write an image to; unless ``add`` was called with it, it is removed in the end.

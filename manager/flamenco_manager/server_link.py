@@ -14,6 +14,7 @@ from flamenco_core.errors import Conflict, FlamencoError
 from flamenco_core.wire.manager_api import Hello, HelloReply, Order
 from flamenco_manager.farm import Changes
 from flamenco_manager.job_arrival import Arrivals, Source
+from flamenco_manager.link_watch import LinkWatch
 from flamenco_manager.orders import Orders
 from flamenco_manager.stores.outbox import FrozenReport, LinkState
 from flamenco_manager.uploads import Receiver, Uploads
@@ -94,6 +95,7 @@ class ServerLink:
         uploads: Uploads,
         follow_settings: Callable[[Mapping[str, Any]], Awaitable[None]],
         clock: Callable[[], datetime],
+        watch: LinkWatch,
     ) -> None:
         self._server = server
         self._outbox = outbox
@@ -104,11 +106,13 @@ class ServerLink:
         self._follow_settings = follow_settings
         """Called with the farm's settings at each hello."""
         self._clock = clock
+        self._watch = watch
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
 
     def note(self, changes: Changes) -> None:
         """Note that there is something to report; sooner, if it began or ended."""
+        self._watch.changed()
         self._changed.set()
         if changes.is_urgent:
             self._urgent.set()
@@ -124,6 +128,7 @@ class ServerLink:
                 # In a task of its own: a TaskGroup cancels the task that it runs in, and 3.11 never takes that back.
                 await asyncio.create_task(self._keep_in_step())
             except* Conflict as errors:
+                self._watch.lost()
                 log.warning("the Server wants a new hello", error=str(errors.exceptions[0]))
             _obey_cancellation()
 
@@ -173,6 +178,7 @@ class ServerLink:
         await self._outbox.acknowledged(reply.next_report - 1)
         self._server.know_feeds(state.feed, reply.feed)
         await self._follow_settings(reply.settings)
+        self._watch.linked()
         log.info("linked to the Server", manager=reply.manager, next_order=reply.next_order)
 
     async def _take_orders(self) -> None:
@@ -182,9 +188,11 @@ class ServerLink:
             try:
                 orders = await self._server.orders(state.last_order)
                 tries = pauses()
+                self._watch.linked()
             except Conflict:
                 raise
             except FlamencoError as error:
+                self._watch.lost()
                 log.info("orders cannot be fetched", error=str(error))
                 await asyncio.sleep(next(tries))
                 continue
@@ -197,7 +205,7 @@ class ServerLink:
         tries = pauses()
         while True:
             began_s = asyncio.get_running_loop().time()
-            report = await self._outbox.unsent() or await self._outbox.freeze(self._clock())
+            report = await self._next_report()
             if report is None:
                 await self._wait_for_changes()
                 continue
@@ -207,12 +215,28 @@ class ServerLink:
             except Conflict:
                 raise
             except FlamencoError as error:
+                self._watch.lost()
                 log.warning("report cannot be delivered", report=report.number, error=str(error))
                 await asyncio.sleep(next(tries))
                 continue
+            self._watch.acknowledged()
             await self._outbox.acknowledged(min(acknowledged, report.number))
             took_s = asyncio.get_running_loop().time() - began_s
             await asyncio.sleep(min(LATEST_REPORT_S, max(SOONEST_REPORT_S, RESTS * took_s)))
+
+    async def _next_report(self) -> FrozenReport | None:
+        """Return the report that waits for the Server, or else one of what has changed; None if nothing has."""
+        report = await self._outbox.unsent()
+        if report is not None:
+            self._watch.waits()
+            return report
+        began_s = self._watch.now_s
+        report = await self._outbox.freeze(self._clock())
+        if report is None:
+            self._watch.reported_all(began_s)
+        else:
+            self._watch.froze(began_s, is_all=report.is_all)
+        return report
 
     async def _wait_for_changes(self) -> None:
         """Wait until there is something to tell, and let it gather: shortly if it is urgent, else a little longer."""

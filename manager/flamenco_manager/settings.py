@@ -32,6 +32,9 @@ class Settings:
     name: str = setting(platform.node() or "manager", "name that people see")
     token: str | None = setting(None, "token from `flamenco server add-manager`; kept in DATA/link.json after that")
     registration_token: str | None = setting(None, "a Worker that brings this token needs no approval")
+    metrics_token: str | None = setting(
+        None, "whoever brings this token may read /metrics from elsewhere; without, only this machine"
+    )
     approve: str = setting(
         "token",
         "who needs no approval: token (this machine, or the registration token), lan (the local network, too) or all",
@@ -76,12 +79,18 @@ class Settings:
         for key in ("connections_per_address", "awaiting_workers", "new_workers_per_hour"):
             if getattr(self, key) < 1:
                 raise BadInput(f"{key} cannot be {getattr(self, key)}: write 1 or more.")
+        self._check_secrets()
         if self.approve not in APPROVALS:
             raise BadInput(f"approve cannot be {self.approve!r}: write one of {', '.join(APPROVALS)}.")
         if self.discovery not in WAYS:
             raise BadInput(f"discovery cannot be {self.discovery!r}: write one of {', '.join(WAYS)}.")
         if not self.server.startswith(("http://", "https://")):
             raise BadInput(f"server cannot be {self.server!r}: write its URL, for example http://127.0.0.1:8000.")
+
+    def _check_secrets(self) -> None:
+        for key in ("registration_token", "metrics_token"):
+            if getattr(self, key) is not None and not getattr(self, key).strip():
+                raise BadInput(f"{key} is empty: write a token, or leave it out.")
 
     @property
     def http_limits(self) -> HttpLimits:

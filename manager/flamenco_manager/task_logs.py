@@ -102,6 +102,16 @@ class TaskLogs:
         self._next_round: asyncio.Task[None] | None = None
         self._last_round: asyncio.Task[None] | None = None
 
+    @property
+    def logs_held(self) -> int:
+        """How many logs have pieces that are not in their files yet."""
+        return self._held.logs
+
+    @property
+    def writes_waiting(self) -> int:
+        """How many works wait for the thread that writes."""
+        return self._writing.waiting
+
     async def place(self, job: str, task: str, attempt: int, text: str, at: int | None) -> None:
         """Write ``text`` at byte ``at`` of an attempt's log; at its end, as lines of their own, if that is None.
 

@@ -34,6 +34,11 @@ class Lane:
         self._thread.submit(self._work_through, loop)
         return future
 
+    @property
+    def waiting(self) -> int:
+        """How many works wait for their turn."""
+        return len(self._waiting)
+
     def close(self, last: Callable[[], None] = lambda: None) -> None:
         """Do what still waits, then ``last``, then end the thread. Blocks."""
         self._thread.submit(last).result()

@@ -53,6 +53,8 @@ class FakeServer:
         self.thumbnails_pass.set()
         self.refuse_tasks = False
         """The stream of tasks breaks off."""
+        self.is_away = False
+        """Every call is answered with 503."""
         self.url = ""
         self._news = asyncio.Condition()
 
@@ -136,6 +138,8 @@ class FakeServer:
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.is_away:
+            return _problem(503, "unavailable")
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return _problem(401, "not-signed-in")
         if not request.path.endswith("/hello"):

@@ -137,7 +137,10 @@ def test_any_name_makes_a_description_that_is_xml() -> None:
 
 
 READING = [
+    "/",
     "/healthz",
+    "/readyz",
+    "/metrics",
     "/upnp/description.xml",
     "/api/v3/version",
     "/api/v3/status",

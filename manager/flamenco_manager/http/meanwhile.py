@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from flamenco_core.errors import FlamencoError, Unavailable
+from flamenco_manager.http.health import Readiness, health_routes
 from flamenco_manager.http.worker_errors import BY_WORKERS
 from flamenco_runtime.problems import problems
 
@@ -25,12 +26,9 @@ class Meanwhile:
     def app(self) -> web.Application:
         """Make the application."""
         app = web.Application(middlewares=[problems])
-        app.router.add_get("/healthz", self._is_alive)
+        app.add_routes(health_routes(lambda: Readiness([str(self.why)])))
         app.router.add_route("*", "/{path:.*}", self._answer)
         return app
-
-    async def _is_alive(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "alive"})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.path.startswith(BY_WORKERS) and request.transport is not None:

@@ -1,4 +1,4 @@
-"""What the Manager tells anybody: that it is well, which version it is, how its site is set up (section 7).
+"""What the Manager tells anybody: which version it is, how its site is set up (worker-api.md, section 7).
 
 Everything here only reads; people change things through the Server.
 """
@@ -40,9 +40,6 @@ def reading_routes(site: Site) -> list[web.RouteDef]:
     configuration = {"storageLocation": site.jobs_folder, "shamanEnabled": False, "isFirstRun": False}
     description = device_description(site.name)
 
-    async def healthz(_: web.Request) -> web.Response:
-        return json_reply({"status": "ok"})
-
     async def show_version(_: web.Request) -> web.Response:
         return json_reply(version)
 
@@ -56,7 +53,6 @@ def reading_routes(site: Site) -> list[web.RouteDef]:
         return web.Response(body=description, content_type="text/xml", charset="utf-8")
 
     return [
-        web.get("/healthz", healthz),
         web.get(DESCRIPTION_PATH, describe),
         web.get("/api/v3/version", show_version),
         web.get("/api/v3/status", show_status),

@@ -36,6 +36,8 @@ class FrozenReport:
 
     number: int
     body: bytes
+    is_all: bool = True
+    """It holds all that was not reported when it was frozen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,4 +238,5 @@ def _next_report(connection: apsw.Connection) -> tuple[FrozenReport, reports.Gat
         return None
     state = _state(connection)
     document = {"report": state.next_report, "previous": state.last_report_digest, **gathered.objects}
-    return FrozenReport(state.next_report, orjson.dumps(document)), gathered
+    is_all = all(len(objects) < MOST_ROWS for objects in gathered.objects.values())
+    return FrozenReport(state.next_report, orjson.dumps(document), is_all), gathered
