@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flamenco_core.errors import Unavailable
 from flamenco_core.identifiers import is_sha256, new_id
+from flamenco_runtime.durable_folders import make_folder, sync_folder
 
 
 class WrongBlob(Unavailable):
@@ -46,7 +47,7 @@ class Blobs:
 
 async def _written(file: Path, contents: AsyncIterator[bytes]) -> str:
     digest = hashlib.sha256()
-    await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(make_folder, file.parent)
     stream = await asyncio.to_thread(file.open, "wb")
 
     def append(piece: bytes) -> None:
@@ -69,12 +70,3 @@ async def _written(file: Path, contents: AsyncIterator[bytes]) -> str:
 def _publish(temporary: Path, target: Path) -> None:
     os.replace(temporary, target)  # noqa: PTH105 (atomic, which Path.rename only is on POSIX)
     sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until a folder's entries are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,8 @@ from pathlib import Path
 from flamenco_core.errors import BadInput
 from flamenco_core.paths import BadPath, relative_path
 from flamenco_core.wire.manager_api import JobFile
-from flamenco_manager.blobs import Blobs, sync_folder
+from flamenco_manager.blobs import Blobs
+from flamenco_runtime.durable_folders import make_folder, sync_folder
 
 
 class BadManifest(BadInput):
@@ -42,7 +43,8 @@ def lay_out(folder: Path, files: Sequence[JobFile], blobs: Blobs) -> None:
         return
     building = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
+    make_folder(folder.parent)
+    building.mkdir()
     folders = {building}
     for file in files:
         target = building / relative_path(file.path)

@@ -33,11 +33,10 @@ class LogFile:
 
     def __init__(self, path: Path, limits: LogLimits) -> None:
         self.path = path
-        self._new_in: list[Path] = [path.parent]
+        missing = [folder for folder in path.parents if not folder.exists()]
+        self._new_in: list[Path] = [path.parent, *(folder.parent for folder in missing)]
         """Folders whose list of names may not be on disk."""
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._new_in.append(path.parent.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         _make_plain(path)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self.extent = read_extent(path, os.fstat(self._descriptor).st_size, limits)

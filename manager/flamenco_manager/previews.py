@@ -1,6 +1,7 @@
 """Previews of frames: a small JPEG per frame, and the newest of each job."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
@@ -86,7 +87,10 @@ def jpeg_size(image: bytes) -> tuple[int, int] | None:
 
 def _replace(file: Path, data: bytes) -> None:
     draft = file.with_name(f".{new_id()}")
-    draft.write_bytes(data)
+    with draft.open("xb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())  # else a power cut may leave an empty file under the name
     draft.replace(file)
 
 

@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from flamenco_core.errors import BadInput, NotFound
 from flamenco_core.identifiers import is_sha256, new_id
+from flamenco_runtime.durable_folders import make_folder, sync_folder
 
 
 class NoSuchBlob(NotFound):
@@ -102,7 +103,7 @@ class BlobFolder:
         return self._folder / sha256[:2] / sha256
 
     def _prepare(self) -> None:
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        make_folder(self._incoming)
         for leftover in self._incoming.iterdir():
             leftover.unlink()
 
@@ -142,23 +143,12 @@ def _sync(file: BinaryIO) -> None:
 
 def _publish(draft: Path, place: Path) -> bool:
     """Give a whole file its name; tells whether nobody else did meanwhile."""
-    if not place.parent.exists():
-        place.parent.mkdir(exist_ok=True)
-        sync_folder(place.parent.parent)
+    make_folder(place.parent)
     is_new = not place.exists()
     draft.chmod(0o400)
     draft.replace(place)
     sync_folder(place.parent)
     return is_new
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove_folders(folders: Iterable[Path]) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from flamenco_core.errors import BadInput, Conflict, TooLarge
 from flamenco_core.statuses import TaskStatus
+from flamenco_runtime.durable_folders import make_folder, sync_folder
 from flamenco_server.accounts import Caller
 from flamenco_server.blobs import remove_folders
 from flamenco_server.events import Change, EventBus
@@ -181,10 +182,13 @@ async def _ask_for_log(desk: LogDesk, task: Task, caller: Caller, now: datetime)
 
 
 def _write(file: Path, piece: Piece) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
+    is_new = not file.exists()
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         os.pwrite(descriptor, piece.data, piece.first)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if is_new:
+        sync_folder(file.parent)

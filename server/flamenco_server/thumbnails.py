@@ -8,7 +8,8 @@ from typing import Protocol
 
 from flamenco_core.errors import BadInput, NotFound
 from flamenco_core.identifiers import new_id
-from flamenco_server.blobs import remove_folders, sync_folder
+from flamenco_runtime.durable_folders import make_folder, sync_folder
+from flamenco_server.blobs import remove_folders
 from flamenco_server.events import Change, EventBus
 
 LARGEST_BYTES = 256 * 1024
@@ -95,7 +96,7 @@ def suffix_of(image: bytes) -> str:
 
 
 def _write(place: Path, image: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     draft = place.with_name(f".{new_id()}")
     with draft.open("xb") as file:
         file.write(image)
