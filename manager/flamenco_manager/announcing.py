@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -31,6 +31,7 @@ async def announced(
     address: Address,
     discovery: str,
     *,
+    hosts: Callable[[], Sequence[str]] = tuple,
     interfaces: Interfaces | None = None,
     clock: Clock = utc_now,
     group: tuple[str, int] = GROUP,
@@ -38,10 +39,11 @@ async def announced(
 ) -> AsyncIterator[None]:
     """Announce a Manager that listens on ``address`` while the context lasts; not if that is loopback.
 
-    ``discovery`` is one of ``WAYS``. What goes wrong is logged, and tried again when the addresses have changed: a
-    Manager that cannot be found by itself still serves whoever knows it.
+    ``discovery`` is one of ``WAYS``; ``hosts`` returns names of this machine that its certificate holds. What goes
+    wrong is logged, and tried again when the addresses have changed: a Manager that cannot be found by itself still
+    serves whoever knows it.
     """
-    announcing = _Announcing(name, address.port, WAYS[discovery], clock, group)
+    announcing = _Announcing(name, address, hosts, WAYS[discovery], clock, group)
     look = interfaces or partial(interfaces_of, address.host)
     running = asyncio.create_task(announcing.run(look, look_every_s)) if WAYS[discovery] else None
     try:
@@ -53,9 +55,18 @@ async def announced(
 
 
 class _Announcing:
-    def __init__(self, name: str, port: int, ways: tuple[str, ...], clock: Clock, group: tuple[str, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        hosts: Callable[[], Sequence[str]],
+        ways: tuple[str, ...],
+        clock: Clock,
+        group: tuple[str, int],
+    ) -> None:
         self._name = name
-        self._port = port
+        self._address = address
+        self._hosts = hosts
         self._ways = ways
         self._clock = clock
         self._group = group
@@ -68,7 +79,8 @@ class _Announcing:
             try:
                 async with AsyncExitStack() as stack:
                     if current:
-                        await self._begin(stack, Place(current, self._port))
+                        place = Place(current, self._address.port, self._address.scheme, self._hosts())
+                        await self._begin(stack, place)
                     while now == current:
                         await asyncio.sleep(look_every_s)
                         now = await _looked(look)

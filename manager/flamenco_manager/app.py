@@ -63,6 +63,7 @@ from flamenco_runtime.journal import Journal, JournalClosed, StoreFull
 from flamenco_runtime.migrations import migrate
 from flamenco_runtime.problems import problems
 from flamenco_runtime.proxies import TRUSTED_PROXIES
+from flamenco_runtime.tls import trusting
 
 log = structlog.get_logger()
 
@@ -94,6 +95,7 @@ async def running(
 ) -> AsyncIterator[web.Application]:
     """Build the service on a data folder that is held already; ``journals``: what opens its store."""
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
+    tls = await asyncio.to_thread(trusting, settings.server_ca)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     journal = await journals.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
     limits = LogLimits(settings.most_log_mib * MIB)
@@ -101,7 +103,7 @@ async def running(
     try:
         await logs.restore()
         async with (
-            aiohttp.ClientSession(timeout=TIMEOUT) as session,
+            aiohttp.ClientSession(timeout=TIMEOUT, connector=aiohttp.TCPConnector(ssl=tls)) as session,
             asyncio.TaskGroup() as group,
         ):
             server = ServerClient(session, settings.server, token)

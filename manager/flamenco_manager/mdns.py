@@ -29,7 +29,7 @@ async def announced_by_mdns(name: str, place: Place) -> AsyncIterator[None]:
             MDNS_TYPE,
             f"{instance_name(name)}.{MDNS_TYPE}",
             port=place.port,
-            properties={"version": VERSION, "path": "/"},
+            properties={"version": VERSION, "path": "/", **_of_tls(place)},
             server=f"flamenco-{new_id()[:8]}.local.",  # not the machine's own name, which others announce
             parsed_addresses=addresses,
         )
@@ -38,6 +38,13 @@ async def announced_by_mdns(name: str, place: Place) -> AsyncIterator[None]:
         except (Error, NonUniqueNameException) as error:
             raise NotAnnounced(f"{error or type(error).__name__}") from error
         yield
+
+
+def _of_tls(place: Place) -> dict[str, str]:
+    """Return what a Worker must know to speak TLS: without it, a Manager speaks HTTP under its addresses."""
+    if place.scheme == "http":
+        return {}
+    return {"scheme": place.scheme, **({"host": place.hosts[0]} if place.hosts else {})}
 
 
 def instance_name(name: str) -> str:

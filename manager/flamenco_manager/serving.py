@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from flamenco_runtime.clock import utc_now
 from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.journal import StoreFull
 from flamenco_runtime.service import Door
+from flamenco_runtime.tls import ServedCertificate
 
 log = structlog.get_logger()
 
@@ -25,15 +27,18 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
     """Run a Manager until ``stop`` is set; ``ready`` is called with its URL once it answers.
 
     Its port is open from the beginning to the end. When the disk is full, nobody is told that anything was done; when
-    there is room again, all is read anew from what is on disk, and goes on. Raises DataInUse, PortTaken, and
-    Unavailable when the store cannot be written.
+    there is room again, all is read anew from what is on disk, and goes on. Raises BadCertificate, DataInUse,
+    PortTaken, and Unavailable when the store cannot be written.
     """
     door, meanwhile = Door(settings.http_limits, settings.trusted_proxies), Meanwhile()
     async with (
+        _certificate(settings) as certificate,
         held_folder(settings.data, "Manager"),
         door.leading_to(meanwhile.app()),
-        door.open(settings.listen) as address,
-        announced(settings.name, address, settings.discovery),
+        door.open(settings.listen, certificate.context if certificate else None) as address,
+        announced(
+            settings.name, address, settings.discovery, hosts=lambda: certificate.facts.hosts if certificate else ()
+        ),
     ):
         told = _Once(partial(ready, address.url))
         while not stop.is_set():
@@ -46,6 +51,27 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
                 await _either(stop.wait(), room_on_disk(settings.data))
                 log.info("going on")
                 meanwhile.why = Starting()
+
+
+@asynccontextmanager
+async def _certificate(settings: Settings) -> AsyncIterator[ServedCertificate | None]:
+    """Yield what TLS is spoken with, kept up to date while the context lasts. Raises BadCertificate."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        if not settings.listen.is_loopback:
+            log.warning(
+                "others in the network can read what Workers and this Manager say to each other",
+                listen=str(settings.listen),
+                what_to_do="set tls_certificate and tls_key, or let a proxy with TLS stand before it",
+            )
+        yield None
+        return
+    certificate = await asyncio.to_thread(ServedCertificate, settings.tls_certificate, settings.tls_key)
+    following = asyncio.create_task(certificate.follow())
+    try:
+        yield certificate
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
 
 
 async def _serve_once(settings: Settings, door: Door, stop: asyncio.Event, ready: Callable[[], None]) -> None:

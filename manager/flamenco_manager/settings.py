@@ -29,6 +29,14 @@ class Settings:
     server: str = setting("http://127.0.0.1:8000", "URL of the Server")
     data: Path = setting(user_data_path("flamenco") / "manager", "folder of everything that the Manager keeps")
     listen: Address = setting(Address("127.0.0.1", 8080), "where Workers find it, HOST:PORT")
+    tls_certificate: Path | None = setting(
+        None,
+        "file of the certificate (PEM, with those between it and its authority); without, Workers speak plain HTTP",
+    )
+    tls_key: Path | None = setting(None, "file of its private key (PEM, without a password)")
+    server_ca: Path | None = setting(
+        None, "file of the only certificate authority (PEM) that is trusted for the Server; without, the system's"
+    )
     name: str = setting(platform.node() or "manager", "name that people see")
     token: str | None = setting(None, "token from `flamenco server add-manager`; kept in DATA/link.json after that")
     registration_token: str | None = setting(None, "a Worker that brings this token needs no approval")
@@ -79,7 +87,7 @@ class Settings:
         for key in ("connections_per_address", "awaiting_workers", "new_workers_per_hour"):
             if getattr(self, key) < 1:
                 raise BadInput(f"{key} cannot be {getattr(self, key)}: write 1 or more.")
-        self._check_secrets()
+        self._check_access()
         if self.approve not in APPROVALS:
             raise BadInput(f"approve cannot be {self.approve!r}: write one of {', '.join(APPROVALS)}.")
         if self.discovery not in WAYS:
@@ -87,7 +95,10 @@ class Settings:
         if not self.server.startswith(("http://", "https://")):
             raise BadInput(f"server cannot be {self.server!r}: write its URL, for example http://127.0.0.1:8000.")
 
-    def _check_secrets(self) -> None:
+    def _check_access(self) -> None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            missing = "tls_certificate" if self.tls_certificate is None else "tls_key"
+            raise BadInput(f"{missing} is missing: TLS needs tls_certificate and tls_key.")
         for key in ("registration_token", "metrics_token"):
             if getattr(self, key) is not None and not getattr(self, key).strip():
                 raise BadInput(f"{key} is empty: write a token, or leave it out.")

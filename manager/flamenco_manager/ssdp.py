@@ -24,18 +24,30 @@ GROUP = (discovery.SSDP_GROUP, discovery.SSDP_PORT)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a Manager is reached: these addresses of its machine, and the port."""
+    """Where a Manager is reached: these addresses of its machine, and the port.
+
+    ``hosts``: names of it, where TLS wants one that stands in the certificate.
+    """
 
     interfaces: Sequence[Interface]
     port: int
+    scheme: str = "http"
+    hosts: Sequence[str] = ()
 
     def urls(self, asked_by: str | None = None) -> list[str]:
-        """Return a URL for each address; first those that whoever asks is in the same network with."""
+        """Return a URL for each name, and each address; first those that whoever asks is in the same network with."""
         nearest = self.interfaces
         if asked_by is not None:
             asker = ipaddress.ip_address(asked_by)
             nearest = sorted(self.interfaces, key=lambda interface: asker not in interface.network)
-        return [f"http://{interface.ip}:{self.port}" for interface in nearest]
+        return [self._url(host) for host in (*self.hosts, *(str(interface.ip) for interface in nearest))]
+
+    def url_in(self, interface: Interface) -> str:
+        """Return the one URL that a network is told."""
+        return self._url(self.hosts[0] if self.hosts else str(interface.ip))
+
+    def _url(self, host: str) -> str:
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 @asynccontextmanager
@@ -96,8 +108,8 @@ async def _notify_for_ever(place: Place, group: tuple[str, int]) -> None:
 
 def _tell(place: Place, group: tuple[str, int], *, goodbye: bool = False) -> None:
     """Tell each network that this Manager is there, or goes."""
-    for interface, url in zip(place.interfaces, place.urls(), strict=True):
-        notice = discovery.byebye_notice() if goodbye else discovery.alive_notice(url)
+    for interface in place.interfaces:
+        notice = discovery.byebye_notice() if goodbye else discovery.alive_notice(place.url_in(interface))
         with contextlib.suppress(OSError), contextlib.closing(group_sender(interface)) as sender:
             _send(sender, notice, group)
 

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import random
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,10 +103,21 @@ async def exchange(
 
 def reason_of(error: Exception) -> str:
     """Say in the system's words why a connection failed: "Connection refused"."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _untrusted(error.certificate_error)
     if isinstance(error, OSError) and error.errno is not None:
         known = error.errno in errno.errorcode  # those of name resolution have numbers of their own
         return os.strerror(error.errno) if known else str(error.strerror)
     return str(error) or type(error).__name__
+
+
+def _untrusted(error: Exception) -> str:
+    """Say what is wrong with a certificate, and what would help."""
+    why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+    return (
+        f"its certificate is not trusted: {why}. If a certificate authority of your own made it, name that authority's "
+        "file (a Worker's setting is ca, a Manager's server_ca; of other programs SSL_CERT_FILE in the environment)"
+    )
 
 
 def error_of(reply: Reply) -> FlamencoError:

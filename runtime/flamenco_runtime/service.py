@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
@@ -55,20 +56,27 @@ class Door:
             await runner.cleanup()
 
     @asynccontextmanager
-    async def open(self, address: Address) -> AsyncIterator[Address]:
+    async def open(self, address: Address, tls: ssl.SSLContext | None = None) -> AsyncIterator[Address]:
         """Listen while the context lasts, or until ``shut``; yields the address with the port that it really has.
 
-        Somebody must answer already (``leading_to``). Raises PortTaken.
+        Somebody must answer already (``leading_to``). ``tls``: nobody is spoken to without it. Raises PortTaken.
         """
+        handshake_s = None if tls is None else self._limits.headers_s
         _allow_many_files()
         try:
             self._listener = await asyncio.get_running_loop().create_server(
-                self._connection, address.host, address.port, backlog=BACKLOG
+                self._connection,
+                address.host,
+                address.port,
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=handshake_s,
             )
         except OSError as error:
             raise PortTaken(f"Cannot listen on {address}: {reason_of(error)}. Choose another with --listen.") from error
         try:
-            yield Address(address.host, self._listener.sockets[0].getsockname()[1])
+            port = self._listener.sockets[0].getsockname()[1]
+            yield Address(address.host, port, "http" if tls is None else "https")
         finally:
             self.shut()
 

@@ -3,6 +3,7 @@
 Later ones win. Unknown keys and bad values stop the start with a message; nothing falls back silently.
 """
 
+import ipaddress
 import math
 import re
 import tomllib
@@ -30,6 +31,8 @@ class Address:
 
     host: str
     port: int
+    scheme: str = field(default="http", compare=False)
+    """``https`` where it speaks TLS."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -38,7 +41,15 @@ class Address:
     def url(self) -> str:
         """The address as a URL that this machine can open (a wildcard host becomes loopback)."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (recognised, not bound)
-        return f"http://{Address(host, self.port)}"
+        return f"{self.scheme}://{Address(host, self.port)}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether only this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 def parse_address(text: str) -> Address:

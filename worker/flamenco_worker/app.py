@@ -17,6 +17,7 @@ from flamenco_core.statuses import WorkerStatus
 from flamenco_core.wire.worker_api import Hardware
 from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
+from flamenco_runtime.tls import trusting
 from flamenco_worker.credentials import node_id
 from flamenco_worker.finding import find_again
 from flamenco_worker.joining import Introduction, join
@@ -64,7 +65,7 @@ async def serve(
 
     A Manager that the settings do not name is looked for in the network by ``find``, for as long as it takes.
     ``ready`` is called with the Manager's URL once every slot has signed on. Must run in the main thread: children get
-    their parent-death signal when the thread that started them ends. Raises BadSettings, DataInUse.
+    their parent-death signal when the thread that started them ends. Raises BadSettings, BadCertificate, DataInUse.
     """
     async with _machine(settings, timing or Timing(), environ) as machine:
         manager = settings.manager or await _found_manager(machine, find, stop)
@@ -114,7 +115,8 @@ async def _machine(settings: Settings, timing: Timing, environ: Mapping[str, str
         commands = await asyncio.to_thread(load_commands)
         node = await asyncio.to_thread(node_id, settings.data)
         hardware = await asyncio.to_thread(_hardware)
-        connector = aiohttp.TCPConnector(limit=0)  # each slot parks one or two long polls
+        tls = await asyncio.to_thread(trusting, settings.ca)
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls)  # each slot parks one or two long polls
         async with aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as http:
             yield Machine(settings, node, hardware, commands, http, timing, environ)
 

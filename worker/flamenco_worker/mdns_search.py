@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -16,6 +17,8 @@ log = structlog.get_logger()
 
 DETAILS_WITHIN_MS = 3000
 """How long the network is asked for address and port of a name that was heard."""
+
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.?", re.IGNORECASE | re.ASCII)
 
 Found = Callable[[str], None]
 """Called with each URL of each Manager that is heard of."""
@@ -50,12 +53,15 @@ async def _look_up(zeroconf: Zeroconf, service_type: str, name: str, found: Foun
     if not is_complete or info.port is None:
         log.debug("a Manager that was heard of gives no address", name=name)
         return
-    path = (info.decoded_properties.get("path") or "/").rstrip("/")
-    if path and not path.startswith("/"):
+    said = info.decoded_properties
+    path, scheme, host = (said.get("path") or "/").rstrip("/"), said.get("scheme") or "http", said.get("host")
+    if (path and not path.startswith("/")) or scheme not in ("http", "https"):
         return
+    if host and _HOST.fullmatch(host):  # the name for which it has its certificate
+        found(f"{scheme}://{host}:{info.port}{path}")
     for address in info.ip_addresses_by_version(IPVersion.All):
         if not address.is_link_local or address.version == 4:
-            found(f"http://{_in_url(address)}:{info.port}{path}")
+            found(f"{scheme}://{_in_url(address)}:{info.port}{path}")
 
 
 def _in_url(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:

@@ -162,6 +162,11 @@ def manager_command(
 @click.option("--manager", metavar="URL", help="The Manager's URL. Without: one is looked for in the network.")
 @click.option("--data", type=FOLDER, help="Folder of what the Worker keeps.")
 @click.option("--slots", type=click.IntRange(1, 1024), help="How many tasks it runs at a time.")
+@click.option(
+    "--ca",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Certificate authority (PEM) that is trusted for the Manager, alone. Without: those of the system.",
+)
 @click.option("--name", help="Name that people see. Without: this machine's.")
 @log_options
 @click.pass_context
@@ -170,6 +175,7 @@ def worker_command(
     manager: str | None,
     data: Path | None,
     slots: int | None,
+    ca: Path | None,
     name: str | None,
     config: Path | None,
     log_level: str,
@@ -182,7 +188,7 @@ def worker_command(
     """
     if ctx.invoked_subcommand is not None:
         return
-    overrides = _given(manager=manager, data=data, slots=slots, name=name)
+    overrides = _given(manager=manager, data=data, slots=slots, ca=ca, name=name)
     run_worker(overrides, os.environ, config, Logs(log_level, log_json))
 
 
