@@ -4,8 +4,12 @@ Moments are counted, not timed: whatever gets the lower number happened, or bega
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+
+from fake_server import FakeServer
 
 
 @dataclass(slots=True)
@@ -34,33 +38,40 @@ class Said:
 
 @dataclass(slots=True)
 class Requeue:
-    """A person queued a completed task again; ``began`` when that was asked, ``answered`` when it was reported."""
+    """A person wanted a completed task done again; ``began`` is when that was asked."""
 
     task: str
     began: int
-    answered: int | None = None
 
 
 @dataclass
 class Happenings:
-    """The record."""
+    """The record. ``moment`` returns the number of this moment."""
 
+    moment: Callable[[], int] = field(default_factory=lambda: partial(next, count(1)))
     hand_outs: list[HandOut] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     requeues: list[Requeue] = field(default_factory=list)
     breaks: int = 0
     tally: Counter[str] = field(default_factory=Counter)
-    _moment: int = 0
 
-    def moment(self) -> int:
-        """Return the number of this moment."""
-        self._moment += 1
-        return self._moment
+    def until(self, moment: int) -> "Happenings":
+        """Return what had happened by then; what was not answered yet may be so or not."""
+        return Happenings(
+            hand_outs=[one for one in self.hand_outs if one.at <= moment],
+            said=[
+                one if one.answered is not None and one.answered <= moment else replace(one, answered=None, taken=None)
+                for one in self.said
+                if one.began <= moment
+            ],
+            requeues=[one for one in self.requeues if one.began <= moment],
+        )
 
-    @property
-    def ends(self) -> Iterator[Said]:
-        """All that was said of ends."""
-        return (one for one in self.said if one.status in ("completed", "failed"))
+    async def requeue(self, server: FakeServer, task: str, *along: str) -> None:
+        """Let a person queue a completed task again; those ``along`` wait for it, and come with it."""
+        self.tally["requeues"] += 1
+        self.requeues += [Requeue(one, self.moment()) for one in (task, *along)]
+        await server.issue("task.requeue", task=task)
 
     def acknowledged_completed(self) -> dict[str, list[Said]]:
         """Return, by task, what was said to be completed and was answered with 204."""
@@ -76,6 +87,15 @@ class Happenings:
         for one in self.requeues:
             found[one.task].append(one)
         return found
+
+    def logs_of_ended(self) -> dict[tuple[str, int], bytes]:
+        """Return what attempts printed whose end was taken."""
+        logs = self.logs()
+        return {
+            (one.task, one.attempt): logs[one.task, one.attempt]
+            for one in self.said
+            if one.status in ("completed", "failed") and one.taken and (one.task, one.attempt) in logs
+        }
 
     def logs(self) -> dict[tuple[str, int], bytes]:
         """Return what each attempt printed, of what was answered, whatever the answer."""

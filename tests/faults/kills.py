@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_server import FakeServer, fake_server
-from happenings import Happenings, Requeue
+from happenings import Happenings
 from manager_process import ManagerProcess, manager_process
 from recorded_worker import RecordedWorker
 from store_checks import (
@@ -151,10 +151,7 @@ class _People:
         done = sorted(self._record.acknowledged_completed())
         for task in self._rng.sample(done, min(most, len(done))):
             job, index = self._place(task)
-            self._record.tally["requeues"] += 1
-            for one in (task, task_id(job, index + 1)) if index % 2 == 0 else (task,):
-                self._record.requeues.append(Requeue(one, self._record.moment()))
-            await self._server.issue("task.requeue", task=task)
+            await self._record.requeue(self._server, task, *([task_id(job, index + 1)] if index % 2 == 0 else []))
 
     def _place(self, task: str) -> tuple[str, int]:
         for job in self.jobs:

@@ -19,6 +19,10 @@ MOST_FAILURES = 2
 """The third would block the Worker."""
 
 
+async def _undisturbed() -> None:
+    pass
+
+
 class RecordedWorker:
     """``disturb`` is awaited at each answer: whoever kills counts them."""
 
@@ -28,10 +32,13 @@ class RecordedWorker:
         rng: random.Random,
         record: Happenings,
         where: Callable[[], tuple[str, int]],
-        disturb: Callable[[], Awaitable[None]],
+        disturb: Callable[[], Awaitable[None]] = _undisturbed,
+        *,
         batches: bool = False,
+        longest_log: int = 0,
     ) -> None:
         self.name, self._rng, self._record, self._disturb = name, rng, record, disturb
+        self._longest_log = longest_log
         self._link = RawLink(where)
         self._failures = 0
         self._batches = batches
@@ -92,6 +99,8 @@ class RecordedWorker:
         at = 0
         for number in range(self._rng.randrange(3)):
             log = "".join(f"{self.name} {self._rng.randrange(10**9)}\n" for _ in range(self._rng.randrange(1, 4)))
+            if self._rng.random() < 0.2:
+                log += "x" * self._rng.randrange(self._longest_log + 1)
             updates.append({"log": log, "log_at": at, "steps_completed": number + 1})
             at += len(log)
         fails = self._failures < MOST_FAILURES and self._rng.random() < 0.01

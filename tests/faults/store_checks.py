@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,18 @@ def check_store(connection: apsw.Connection) -> None:
         assert connection.execute(orphans.format(table, column)).get == 0, table
 
 
-def check_acknowledged(connection: apsw.Connection, record: Happenings) -> None:
-    """What was acknowledged is there, nothing was done twice, and each task had one holder at a time (I1, I2, I3)."""
+def check_acknowledged(connection: apsw.Connection, record: Happenings, gone: Set[str] = frozenset()) -> None:
+    """What was acknowledged is there, nothing was done twice, and each task had one holder at a time (I1, I2, I3).
+
+    Tasks that are ``gone`` were to be erased.
+    """
     requeued = record.requeued()
     stored = {rows.id_text(task): (status, attempt) for task, status, attempt in _tasks(connection)}
+    told = {given.task for given in record.hand_outs} - gone
+    assert told <= stored.keys(), "tasks that were handed out"
     for task, ends in record.acknowledged_completed().items():
+        if task in gone:
+            continue
         status, attempt = stored[task]
         attempts = {end.attempt for end in ends}
         times = len(requeued.get(task, ()))
@@ -80,6 +87,8 @@ def check_acknowledged(connection: apsw.Connection, record: Happenings) -> None:
         assert times or not is_new, f"{task}: completed in attempt {max(attempts)}, now {status} in {attempt}"
         assert len(attempts) <= 1 + times, f"{task}: done in attempts {attempts}, queued again {times} times"
     for given in record.hand_outs:
+        if given.task in gone:
+            continue
         assert stored[given.task][1] >= given.attempt, f"{given.task}: attempt {given.attempt} was handed out"
     _check_holders(record)
 
