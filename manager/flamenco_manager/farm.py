@@ -243,6 +243,11 @@ class Farm:
         """There is something to store."""
         return bool(self._changes)
 
+    def is_noted(self, changed: Job | Task | Worker) -> bool:
+        """Tell whether something changed and is still to be taken; what is stored of it is older."""
+        noted = self._changes
+        return changed.id in noted.tasks or changed.id in noted.jobs or changed.id in noted.workers
+
     def take_changes(self) -> Changes:
         """Return what changed since the last call, numbered; what changed carries the number as its ``rev``."""
         changes, self._changes = self._changes, Changes()

@@ -90,6 +90,12 @@ class Scheduler:
                 self._enter(job, kind)
             job.is_passed_over = False
 
+    def has_entered(self, job: Job, kind: Kind) -> bool:
+        """Tell whether a job is looked at for tasks of a kind, and stands where it belongs."""
+        jobs = self._jobs.get(kind, [])
+        at = bisect_left(jobs, job.order, key=_order)
+        return at < len(jobs) and jobs[at][1] is job and job.order == self._order_of(job)
+
     def first(
         self,
         fits_kind: Callable[[Kind], bool],

@@ -54,9 +54,9 @@ def link(tasks: Sequence[Task]) -> Links:
             for index in task.depends_on:
                 dependants.setdefault(index, []).append(task)
             task.open_dependencies = sum(one.status is not TaskStatus.COMPLETED for one in dependencies)
-            task.stuck_dependencies = sum(map(_is_stuck, dependencies))  # lower indexes are settled already
+            task.stuck_dependencies = sum(map(is_stuck, dependencies))  # lower indexes are settled already
         counts[task.status] += 1
-        links.live += _is_live(task)
+        links.live += is_live(task)
         links.failed_with_job += task.failed_with_job
         links.steps_completed += task.steps_completed
         links.steps_total += task.steps_total
@@ -77,14 +77,14 @@ def take_over(job: Job, tasks: Sequence[Task], links: Links) -> None:
 
 def set_status(task: Task, status: TaskStatus) -> list[Task]:
     """Change a task's status and whatever is counted by it; returns the tasks that it made ready to run."""
-    was, was_stuck, was_live = task.status, _is_stuck(task), _is_live(task)
+    was, was_stuck, was_live = task.status, is_stuck(task), is_live(task)
     counts = task.job.counts
     counts[was] -= 1
     counts[status] = counts.get(status, 0) + 1
     task.status = status
-    task.job.live += _is_live(task) - was_live
-    if _is_stuck(task) != was_stuck:
-        _spread(task, 1 if _is_stuck(task) else -1)
+    task.job.live += is_live(task) - was_live
+    if is_stuck(task) != was_stuck:
+        _spread(task, 1 if is_stuck(task) else -1)
     opened = (was is TaskStatus.COMPLETED) - (status is TaskStatus.COMPLETED)
     if opened:
         for dependant in task.dependants:
@@ -164,12 +164,13 @@ def _short(text: str, most: int = 200) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def _is_stuck(task: Task) -> bool:
+def is_stuck(task: Task) -> bool:
     """Tell whether it cannot complete without somebody's doing."""
     return task.status in _DEAD or (task.status.is_waiting and task.stuck_dependencies > 0)
 
 
-def _is_live(task: Task) -> bool:
+def is_live(task: Task) -> bool:
+    """Tell whether it is active, runnable, or may become so without anybody's doing."""
     return task.status is TaskStatus.ACTIVE or (task.status.is_waiting and task.stuck_dependencies == 0)
 
 
@@ -178,8 +179,8 @@ def _spread(task: Task, change: int) -> None:
     spreading = [task]
     while spreading:
         for dependant in spreading.pop().dependants:
-            was_stuck, was_live = _is_stuck(dependant), _is_live(dependant)
+            was_stuck, was_live = is_stuck(dependant), is_live(dependant)
             dependant.stuck_dependencies += change
-            dependant.job.live += _is_live(dependant) - was_live
-            if _is_stuck(dependant) != was_stuck:
+            dependant.job.live += is_live(dependant) - was_live
+            if is_stuck(dependant) != was_stuck:
                 spreading.append(dependant)

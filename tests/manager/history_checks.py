@@ -9,8 +9,12 @@ from naive_records import ENDED, NaiveJob, NaiveTask
 from virtual_manager import VirtualManager
 
 from flamenco_core.statuses import TaskStatus
+from flamenco_manager.checking import check_farm as product_check
 from flamenco_manager.model import Task
 from flamenco_manager.stores import rows
+from flamenco_manager.stores.arrivals import SLICE_TASKS
+from flamenco_manager.stores.comparing import Remembered
+from flamenco_manager.stores.row_checks import check_rows
 from flamenco_manager.why import why
 
 ASKED_EVERY = 3
@@ -38,6 +42,15 @@ class Agreement:
         self._compare_store()
         self._check_what_never_changes(is_asked_for=is_asked_for)
         self._check_who_waits()
+
+    def audit(self) -> None:
+        """Let the Manager check itself: memory, rows, and whether the two are the same."""
+        farm, connection = self.manager.farm, self.manager.connection
+        findings = [*product_check(farm), *check_rows(connection, SLICE_TASKS)]
+        assert not findings, [str(finding) for finding in findings]
+        everything = [*farm.jobs.values(), *farm.tasks.values(), *farm.workers.values()]
+        differences = Remembered(everything, self.manager.foreman.now()).differences(connection)
+        assert not differences
 
     def _compare_workers(self) -> None:
         farm = self.manager.farm

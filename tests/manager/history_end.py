@@ -12,6 +12,7 @@ from flamenco_manager.why import why
 def bring_to_an_end(history: History) -> None:
     """Whatever happened: once people hold nothing back, healthy Workers bring every job to its end (I5)."""
     history.order("settings", {"limits": {LICENCE: 9, "unheard of": 9}, "project_caps": {}, "failed_attempts": 3})
+    history.agreement.audit()
     for number in range(len(history.plans)):
         history.arrive(number)
     for worker in history.workers():
@@ -28,6 +29,7 @@ def bring_to_an_end(history: History) -> None:
         if not any(answers):
             if all(job.status in ENDED for job in history.jobs()):
                 history.agreement.check(is_asked_for=True)
+                history.agreement.audit()
                 return
             _check_nothing_is_said_to_run_soon(history)
             history.passes(30, healthy)

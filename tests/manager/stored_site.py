@@ -9,6 +9,7 @@ from farm_builder import Site
 
 from flamenco_core.identifiers import task_id
 from flamenco_core.wire.definitions import JobDefinition, Needs, TaskDefinition
+from flamenco_core.wire.worker_api import Command
 from flamenco_manager.farm import Farm
 from flamenco_manager.foreman import restore
 from flamenco_manager.model import Job
@@ -19,6 +20,7 @@ from flamenco_runtime.journal import Journal
 from flamenco_runtime.migrations import migrate
 
 FEED = "00000000-0000-4000-8000-000000000000"
+ONE_STEP = Command("echo", {"message": ""}, 1)
 
 
 class StoredSite(Site):
@@ -38,7 +40,7 @@ class StoredSite(Site):
         await self.arrivals.keep_definition(job, definition)
         own = {name: getattr(needs, name) for name in Needs.__slots__} if needs is not None else {}
         tasks = [
-            TaskDefinition(index, task_id(job.id, index), f"task-{index}", "misc", [], depends_on=indexes, **own)
+            TaskDefinition(index, task_id(job.id, index), f"t-{index}", "misc", [ONE_STEP], depends_on=indexes, **own)
             for index, indexes in enumerate(waits_for)
         ]
         await self.arrivals.keep_tasks(job, tasks)

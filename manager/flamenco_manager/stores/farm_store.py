@@ -96,7 +96,7 @@ class FarmStore:
 
         A job whose tasks are not all here yet comes without any. Times of waiting go on from where they were.
         """
-        return await self._journal.read(lambda connection: _load(connection, farm, now))
+        return await self._journal.read(lambda connection: load_farm(connection, farm, now))
 
     async def load_job(self, job_id: str, farm: Farm, now: Moment) -> "StoredJob | None":
         """Read a job that has left memory, or return None if there is none."""
@@ -165,7 +165,8 @@ def _writing(changes: Changes, now: Moment, also: Also) -> Also:
     return work
 
 
-def _load(connection: apsw.Connection, farm: Farm, now: Moment) -> list[StoredJob]:
+def load_farm(connection: apsw.Connection, farm: Farm, now: Moment) -> list[StoredJob]:
+    """Read Workers into a farm, and return its unfinished jobs with their tasks."""
     lost: dict[int, Worker] = {}
     query = f"SELECT {rows.WORKER_COLUMNS} FROM workers WHERE NOT is_forgotten"  # noqa: S608 (constants)
     for row in connection.execute(query):
