@@ -8,15 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import structlog
+
 from flamenco_cli.client import open_client
 from flamenco_cli.connection import NoFarmKnown, find_connection
 from flamenco_cli.terminal import print_line
 from flamenco_core.errors import NotSignedIn, Unavailable
 from flamenco_runtime.logs import configure_logging
 from flamenco_runtime.service import stop_on_signals
-from flamenco_runtime.settings import load_settings
+from flamenco_runtime.settings import exposed_secrets, load_settings
+from flamenco_runtime.settings_document import settings_document
 
+S = TypeVar("S")
 S_contra = TypeVar("S_contra", contravariant=True)
+
+log = structlog.get_logger()
+
+MANAGER_SETTINGS = """\
+Settings of a Flamenco Manager. Start it with this file: flamenco manager --config FILE
+A key may also stand in the environment, as in FLAMENCO_MANAGER_LISTEN, and some on the command line; \
+the command line wins over the environment, and that over this file.
+What stands here is what counts without it, but where it says "for example"."""
+"""How the file of them begins."""
 
 
 class Serve(Protocol[S_contra]):
@@ -51,7 +64,7 @@ def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], conf
     with _extra("server"):
         from flamenco_server.app import serve
         from flamenco_server.settings import Settings
-    settings = load_settings(Settings, prefix="FLAMENCO_SERVER_", environ=environ, file=config, overrides=overrides)
+    settings = _loaded(Settings, "FLAMENCO_SERVER_", overrides, environ, config, logs)
     _run(serve, settings, logs, quickly=True)
 
 
@@ -63,7 +76,7 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
     with _extra("manager"):
         from flamenco_manager.serving import serve
         from flamenco_manager.settings import Settings
-    settings = load_settings(Settings, prefix="FLAMENCO_MANAGER_", environ=environ, file=config, overrides=overrides)
+    settings = _loaded(Settings, "FLAMENCO_MANAGER_", overrides, environ, config, logs)
     if settings.token is None and not is_linked(settings.data):
         token = asyncio.run(_add_manager(settings.server, settings.name, environ))
         settings = dataclasses.replace(settings, token=token)
@@ -75,8 +88,34 @@ def run_worker(overrides: Mapping[str, object], environ: Mapping[str, str], conf
     with _extra("worker"):
         from flamenco_worker.app import serve
         from flamenco_worker.settings import Settings
-    settings = load_settings(Settings, prefix="FLAMENCO_WORKER_", environ=environ, file=config, overrides=overrides)
+    settings = _loaded(Settings, "FLAMENCO_WORKER_", overrides, environ, config, logs)
     _run(serve, settings, logs)
+
+
+def manager_settings_document() -> str:
+    """Return a settings file of a Manager, with every key commented out. Raises MissingExtra."""
+    with _extra("manager"):
+        from flamenco_manager.settings import Settings
+    return settings_document(Settings, MANAGER_SETTINGS)
+
+
+def _loaded(
+    kind: type[S],
+    prefix: str,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    config: Path | None,
+    logs: Logs,
+) -> S:
+    """Load a service's settings, its log being set up. Raises BadSettings."""
+    configure_logging(level=logs.level, as_json=logs.as_json)
+    settings = load_settings(kind, prefix=prefix, environ=environ, file=config, overrides=overrides)
+    exposed = exposed_secrets(kind, config) if config is not None else []
+    if exposed:
+        log.warning(
+            "others on this machine may read secrets", file=str(config), keys=exposed, what_to_do=f"chmod 600 {config}"
+        )
+    return settings
 
 
 def is_linked(data: Path) -> bool:

@@ -5,6 +5,7 @@ Later ones win. Unknown keys and bad values stop the start with a message; nothi
 
 import ipaddress
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -60,13 +61,56 @@ def parse_address(text: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
-def setting(default: Any, help_text: str, read: Callable[[object], object] | None = None) -> Any:
+def setting(
+    default: Any,
+    help_text: str,
+    read: Callable[[object], object] | None = None,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    is_secret: bool = False,
+    shown: str | None = None,
+) -> Any:
     """Declare a field of a settings class: its default, and its meaning with the unit.
 
     ``read`` makes the value of what a source says (ValueError, TypeError, BadInput: what would be right); without it,
-    the field's type decides.
+    the field's type decides. ``least`` and ``most`` bound a number, once ``check_bounds`` is called. ``is_secret``:
+    nobody else may read a file with it. ``shown``: TOML for documents, where the default is none, or not the same on
+    all machines.
     """
-    return field(default=default, metadata={"help": help_text, "read": read})
+    metadata = {
+        "help": help_text,
+        "read": read,
+        "least": least,
+        "most": most,
+        "is_secret": is_secret,
+        "shown": shown,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def check_bounds(settings: Any) -> None:
+    """Refuse numbers beyond what their settings say. Raises BadSettings."""
+    for item in fields(settings):
+        value, least, most = getattr(settings, item.name), item.metadata["least"], item.metadata["most"]
+        if (least is not None and value < least) or (most is not None and value > most):
+            wanted = bounds_in_words(least, most)
+            raise BadSettings(f"{item.name} cannot be {value:_.15g}: write a number {wanted}.")
+
+
+def bounds_in_words(least: float | None, most: float | None) -> str:
+    """Say which numbers may stand there; empty: any."""
+    if most is None:
+        return "" if least is None else f"from {least:_.15g}"
+    return f"up to {most:_.15g}" if least is None else f"from {least:_.15g} to {most:_.15g}"
+
+
+def exposed_secrets(kind: type, file: Path) -> list[str]:
+    """Return the secrets in a settings file that others on this machine may read; none on Windows."""
+    if os.name != "posix" or not file.stat().st_mode & 0o077:
+        return []
+    secret = {item.name for item in fields(kind) if item.metadata["is_secret"]}
+    return [key for key in _read_file(file) if key in secret]
 
 
 def load_settings(

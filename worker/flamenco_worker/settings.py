@@ -20,7 +20,9 @@ class Settings:
     data: Path = setting(user_data_path("flamenco") / "worker", "Folder for credentials and undelivered updates.")
     slots: int = setting(1, "How many tasks run at a time, each as a Worker of its own.")
     name: str = setting(socket.gethostname(), "Name of this machine on the farm; slots add their number to it.")
-    token: str | None = setting(None, "Registration token of the Manager; a Worker without one waits for approval.")
+    token: str | None = setting(
+        None, "Registration token of the Manager; a Worker without one waits for approval.", is_secret=True
+    )
     ca: Path | None = setting(None, "File of the only certificate authority (PEM) that is trusted; else the system's.")
     blender: str | None = setting(None, "Path of Blender; else FLAMENCO_BLENDER, PATH and the usual places.")
     ffmpeg: str | None = setting(None, "Path of FFmpeg; else FLAMENCO_FFMPEG, PATH and the usual places.")

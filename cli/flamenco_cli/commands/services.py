@@ -9,6 +9,7 @@ import click
 
 from flamenco_cli.client import Client
 from flamenco_cli.commands import worker_verbs
+from flamenco_cli.commands.manager_settings import settings_command
 from flamenco_cli.running import FOLDER, json_option, with_client
 from flamenco_cli.services import Logs, run_manager, run_server, run_worker
 from flamenco_cli.teaching import Service, Verb
@@ -91,6 +92,7 @@ async def add_manager_command(client: Client, name: str, as_json: bool) -> None:
     examples=[
         "flamenco manager --server http://farm:8000 --listen 0.0.0.0:8080",
         "FLAMENCO_MANAGER_TOKEN=… flamenco manager --server http://farm:8000",
+        "flamenco manager settings                   prints a settings file to begin with",
     ],
 )
 @click.option("--server", metavar="URL", help="The Server's URL.")
@@ -119,7 +121,9 @@ async def add_manager_command(client: Client, name: str, as_json: bool) -> None:
     "Those that are gone are forgotten after 7 days.",
 )
 @log_options
+@click.pass_context
 def manager_command(
+    ctx: click.Context,
     server: str | None,
     data: Path | None,
     listen: str | None,
@@ -137,6 +141,8 @@ def manager_command(
     FLAMENCO_MANAGER_TOKEN; later starts need none. Settings may also stand in the environment, as in
     FLAMENCO_MANAGER_LISTEN, or in a file (--config).
     """
+    if ctx.invoked_subcommand is not None:
+        return
     overrides = _given(
         server=server,
         data=data,
@@ -147,6 +153,9 @@ def manager_command(
         awaiting_workers=awaiting_workers,
     )
     run_manager(overrides, os.environ, config, Logs(log_level, log_json))
+
+
+manager_command.add_command(settings_command)
 
 
 @click.group(
