@@ -11,9 +11,12 @@ from flamenco_cli.connection import Connection
 from flamenco_cli.events import Event, EventReader
 from flamenco_cli.records import (
     Answer,
+    FoundLinkRequest,
     Frame,
     Job,
     JobType,
+    LinkedManager,
+    LinkRequest,
     Manager,
     NewManager,
     SignInLink,
@@ -189,6 +192,27 @@ class Client:
         """Add a Manager; its token is in the answer and nowhere else."""
         answer: NewManager = (await self.call("POST", "managers", document={"name": name})).json()
         return answer
+
+    async def link_requests(self) -> Sequence[LinkRequest]:
+        """Return the Managers that wait to be linked. Raises Forbidden for all but admins."""
+        answer: Sequence[LinkRequest] = await self._read("link-requests", "link_requests")
+        return answer
+
+    async def link_request(self, code: str) -> FoundLinkRequest:
+        """Return the Manager that shows a code. Raises NotFound, and BadInput for what can be no code."""
+        path = "link-requests/look-up"
+        answer: FoundLinkRequest = (await self.call("POST", path, document={"code": code})).json()
+        return answer
+
+    async def confirm_link(self, request_id: str, code: str, **decided: str) -> LinkedManager:
+        """Link a Manager, by another ``name``, or in place of the one that ``relink`` names. Raises Conflict."""
+        path = f"link-requests/{request_id}/confirm"
+        answer: LinkedManager = (await self.call("POST", path, document={"code": code, **decided})).json()
+        return answer
+
+    async def refuse_link(self, request_id: str) -> None:
+        """Turn a Manager down. Raises NotFound."""
+        await self.call("POST", f"link-requests/{request_id}/refuse")
 
     async def sign_in_link(self) -> SignInLink:
         """Make a link that signs in one browser, once."""

@@ -203,6 +203,32 @@ class NewManager(TypedDict):
     token: str
 
 
+class LinkRequest(TypedDict):
+    """A Manager that waits until an admin has typed its code."""
+
+    id: str
+    name: str
+    address: str
+    software: str
+    platform: str
+    key_fingerprint: str
+    asked_at: str
+    expires_at: str
+
+
+class FoundLinkRequest(LinkRequest):
+    """The one with the code that was typed; ``taken_by`` has the name that it would like."""
+
+    taken_by: Manager | None
+
+
+class LinkedManager(TypedDict):
+    """What a Manager that was linked is called."""
+
+    id: str
+    name: str
+
+
 class SignInLink(TypedDict):
     """A link that signs in one browser, once."""
 

@@ -12,8 +12,8 @@ import structlog
 
 from flamenco_cli.client import open_client
 from flamenco_cli.connection import NoFarmKnown, find_connection
-from flamenco_cli.terminal import print_line
-from flamenco_core.errors import NotSignedIn, Unavailable
+from flamenco_cli.terminal import print_line, say
+from flamenco_core.errors import Conflict, Forbidden, NotSignedIn, Unavailable
 from flamenco_runtime.logs import configure_logging
 from flamenco_runtime.service import stop_on_signals
 from flamenco_runtime.settings import exposed_secrets, load_settings
@@ -53,12 +53,6 @@ class MissingExtra(Unavailable):
     type = "missing-extra"
 
 
-class NotLinked(NotSignedIn):
-    """A Manager that no Server knows yet."""
-
-    type = "not-linked"
-
-
 def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
     """Run a Server until SIGINT or SIGTERM. Raises BadSettings, MissingExtra, PortTaken."""
     with _extra("server"):
@@ -78,7 +72,9 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
         from flamenco_manager.settings import Settings
     settings = _loaded(Settings, "FLAMENCO_MANAGER_", overrides, environ, config, logs)
     if settings.token is None and not is_linked(settings.data):
-        token = asyncio.run(_add_manager(settings.server, settings.name, environ))
+        token = asyncio.run(_token(settings.server, settings.name, settings.data, environ, logs))
+        if token is None:  # stopped before anybody confirmed the code
+            return
         settings = dataclasses.replace(settings, token=token)
     _run(serve, settings, logs, quickly=True)
 
@@ -123,19 +119,26 @@ def is_linked(data: Path) -> bool:
     return (data / "link.json").exists()
 
 
-async def _add_manager(server: str, name: str, environ: Mapping[str, str]) -> str:
-    """Add this Manager with the user's own connection, if that is for the same Server. Raises NotLinked."""
+async def _token(server: str, name: str, data: Path, environ: Mapping[str, str], logs: Logs) -> str | None:
+    """Get a Manager its token: from the Server itself if this user may do that, else from whoever confirms a code.
+
+    Returns None when it is stopped meanwhile.
+    """
     try:
         connection = find_connection(None, environ)
     except (NoFarmKnown, NotSignedIn):
         connection = None
-    if connection is None or connection.url != server.rstrip("/"):
-        raise NotLinked(
-            f"This Manager is not linked to the Server {server} yet. Run 'flamenco server add-manager {name}' where "
-            "you are signed in to that Server, then start this with FLAMENCO_MANAGER_TOKEN set to what it prints."
-        )
-    async with open_client(connection) as client:
-        return (await client.add_manager(name))["token"]
+    if connection is not None and connection.url == server.rstrip("/"):
+        async with open_client(connection) as client:
+            try:
+                return (await client.add_manager(name))["token"]
+            except (Conflict, Forbidden) as error:  # a person can tell whether the name means this Manager
+                say(f"This Manager cannot add itself: {error}")
+    with _extra("manager"):
+        from flamenco_cli.pairing import paired
+
+    configure_logging(level=logs.level, as_json=logs.as_json)
+    return await paired(server, name, data, quiet=logs.as_json)
 
 
 def _run(serve: Serve[S_contra], settings: S_contra, logs: Logs, *, quickly: bool = False) -> None:

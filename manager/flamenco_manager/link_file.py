@@ -24,10 +24,12 @@ def token_for(file: Path, server: str, given: str | None) -> str:
     except FileNotFoundError:
         raise NoToken(
             "This Manager has no token for its Server: run `flamenco server add-manager NAME` there, "
-            "and pass what it prints with --token."
+            "and start this with FLAMENCO_MANAGER_TOKEN set to what it prints."
         ) from None
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise NoToken(f"{file} cannot be read: pass --token again to write it anew.") from error
+        raise NoToken(
+            f"{file} cannot be read. Remove it, and this Manager shows a code with which it is linked again."
+        ) from error
 
 
 def _keep(file: Path, server: str, token: str) -> None:

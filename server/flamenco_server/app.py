@@ -29,6 +29,7 @@ from flamenco_server.http.health import health_routes
 from flamenco_server.http.job_requests import job_request_routes
 from flamenco_server.http.job_types import job_type_routes
 from flamenco_server.http.jobs import job_routes, thumbnail_routes
+from flamenco_server.http.linking import link_request_routes, manager_link_routes
 from flamenco_server.http.manager_api import ManagerDesk, manager_api_routes
 from flamenco_server.http.managers import manager_routes
 from flamenco_server.http.pages import page_routes
@@ -39,6 +40,7 @@ from flamenco_server.http.worker_requests import worker_request_routes
 from flamenco_server.http.workers import worker_routes
 from flamenco_server.job_type_registry import JobTypes
 from flamenco_server.jobs import Submitting
+from flamenco_server.link_desk import LinkDesk
 from flamenco_server.live import LiveEvents, ManagerWatch
 from flamenco_server.orders import OrderDesk
 from flamenco_server.reading import FarmView
@@ -67,6 +69,7 @@ class _Services:
     view: FarmView
     live: LiveEvents
     orders: OrderDesk
+    links: LinkDesk
     job_types: JobTypes
     compiler: Compiler
     blobs: BlobFolder
@@ -123,6 +126,7 @@ def _services(store: SqliteStore, settings: Settings, clock: Clock) -> _Services
         view=view,
         live=LiveEvents(view, bus, clock),
         orders=OrderDesk(store.orders, bus),
+        links=LinkDesk(store.link_requests, bus, clock),
         job_types=job_types,
         compiler=Compiler(store.compiles, job_types, bus, clock),
         blobs=BlobFolder(settings.data / "blobs"),
@@ -146,6 +150,7 @@ def _application(services: _Services, site: Site) -> web.Application:
     async def end_streams(_: web.Application) -> None:
         services.live.close()
         services.orders.close()
+        services.links.close()
 
     app.on_shutdown.append(end_streams)
     return app
@@ -172,6 +177,7 @@ def _people_routes(services: _Services) -> list[web.RouteDef]:
         *worker_routes(view),
         *worker_request_routes(steering, store.farm, clock),
         *manager_routes(view, store.managers, bus, clock),
+        *link_request_routes(store.link_requests, bus, clock),
         *tag_routes(store.farm, bus, clock),
         *settings_routes(store.farm, bus, clock),
         *event_routes(services.live),
@@ -193,7 +199,11 @@ def _manager_routes(services: _Services) -> list[web.RouteDef]:
         bus=services.bus,
         clock=services.clock,
     )
-    return [*manager_api_routes(desk), *manager_blob_routes(services.blobs)]
+    return [
+        *manager_link_routes(store.link_requests, services.links, services.clock),
+        *manager_api_routes(desk),
+        *manager_blob_routes(services.blobs),
+    ]
 
 
 async def _ensure_connection(store: SqliteStore, settings: Settings, clock: Clock) -> None:

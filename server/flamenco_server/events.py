@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Kind = Literal["job", "task", "frame", "worker", "manager", "order", "answer"]
+Kind = Literal["job", "task", "frame", "worker", "manager", "order", "answer", "link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Change:
     """An object that changed. ``job`` is the one that a task or frame belongs to; a frame's ``id`` is its number.
 
     An ``order`` has its Manager's id: it has orders to fetch. An ``answer`` has the id of the order that was answered.
+    A ``link`` is a Manager's request to be linked; no id: all of them.
     """
 
     kind: Kind

@@ -27,6 +27,8 @@ RETRY = b"retry: 2000\n"
 """Milliseconds until a browser connects again."""
 
 _PER_JOB = frozenset({"task", "frame"})
+_UNSEEN = frozenset({"order", "answer", "link"})
+"""What concerns programs, or is told of by what it leads to."""
 _TOLD_WHEN_GONE = frozenset({"job", "worker"})
 """What stands in lists of its own, and can be removed for good."""
 
@@ -116,7 +118,7 @@ class LiveEvents:
             self._viewers.discard(viewer)
 
     def _note(self, change: Change) -> None:
-        if change.kind in ("order", "answer"):
+        if change.kind in _UNSEEN:
             return
         if any(viewer.wants(change) for viewer in self._viewers):
             self._changed[change] = None

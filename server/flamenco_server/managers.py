@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from flamenco_core.errors import Conflict
+from flamenco_core.errors import Conflict, NotFound
 from flamenco_core.identifiers import new_id
 from flamenco_core.wire.manager_api import NO_DIGEST, Hello, HelloReply
 from flamenco_server.accounts import digest_of, fresh_secret
@@ -20,7 +20,8 @@ log = structlog.get_logger()
 class Link:
     """What the Server keeps of what it and one Manager have told each other.
 
-    ``manager_feed`` is None before the first hello. ``last_order`` is the highest number issued.
+    ``manager_feed`` is None before the first hello. ``last_order`` is the highest number issued, ``epoch`` that of the
+    Manager's ``rev``.
     """
 
     manager_id: str
@@ -31,6 +32,7 @@ class Link:
     order_acknowledged: int = 0
     last_report: int = 0
     last_report_digest: str = NO_DIGEST
+    epoch: int = 1
 
     @property
     def is_unused(self) -> bool:
@@ -54,6 +56,15 @@ class ManagerNameTaken(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is a Manager {name!r} already: choose another name.")
+
+
+class NoSuchManager(NotFound):
+    """There is no Manager with this id."""
+
+    type = "no-such-manager"
+
+    def __init__(self, manager_id: str) -> None:
+        super().__init__(f"There is no Manager with the id {manager_id}.")
 
 
 class OtherFeed(Conflict):

@@ -73,27 +73,6 @@ def linked(background: Background, server: RealServer, data: Path, **environ: st
     assert manager.stop(signal.SIGINT).status == 0
 
 
-def test_a_manager_that_nobody_knows_says_what_to_do(server: RealServer, config: Path, tmp_path: Path) -> None:
-    outcome = flamenco_process(
-        "manager", "--server", server.url, "--data", tmp_path / "m", "--name", "studio", config=config
-    )
-    assert (outcome.status, outcome.out) == (4, "")
-    assert f"not linked to the Server {server.url} yet" in outcome.message
-    assert "flamenco server add-manager studio" in outcome.message
-    assert "FLAMENCO_MANAGER_TOKEN" in outcome.message
-    assert not (tmp_path / "m").exists()
-
-
-@pytest.mark.usefixtures("signed_in")
-def test_a_manager_is_not_added_to_another_server_than_its_own(
-    flamenco: Flamenco, server: RealServer, config: Path, tmp_path: Path
-) -> None:
-    outcome = flamenco_process("manager", "--server", "http://127.0.0.1:9", "--data", tmp_path / "m", config=config)
-    assert outcome.status == 4
-    assert "not linked to the Server http://127.0.0.1:9 yet" in outcome.message
-    assert flamenco("managers", "--json").json == []
-
-
 def test_a_manager_is_linked_by_the_token_that_add_manager_printed_and_needs_none_later(
     flamenco: Flamenco, own_server: RealServer, background: Background, tmp_path: Path, config: Path
 ) -> None:

@@ -30,6 +30,7 @@ from flamenco_server.erasing import BinStore
 from flamenco_server.farm_settings import SettingsStore
 from flamenco_server.job_type_registry import LoadedJobType, load_source
 from flamenco_server.jobs import JobStore
+from flamenco_server.linking import LinkRequestStore
 from flamenco_server.manager_jobs import ManagerJobStore
 from flamenco_server.managers import ManagerStore
 from flamenco_server.orders import NewOrder, OrderStore
@@ -86,6 +87,8 @@ class ServerStore(Protocol):
     def farm(self) -> FarmStore: ...
     @property
     def jobs(self) -> JobsOnDisk: ...
+    @property
+    def link_requests(self) -> LinkRequestStore: ...
     @property
     def logs(self) -> LogStore: ...
     @property

@@ -16,6 +16,7 @@ from contracts.farm_reader import FarmReaderContract
 from contracts.farm_store import SettingsStoreContract, TagStoreContract
 from contracts.issuing import IssuingContract
 from contracts.job_store import JobStoreContract
+from contracts.link_request_store import LinkRequestStoreContract
 from contracts.manager_store import ManagerStoreContract, OrderStoreContract
 from contracts.media_store import LogStoreContract, ThumbnailStoreContract
 from contracts.report_store import OrderResultContract, ReportsAtOnceContract, ReportStoreContract
@@ -42,6 +43,10 @@ class InSqlite:
 
 class TestSqliteAccounts(InSqlite, AccountStoreContract):
     """Accounts."""
+
+
+class TestSqliteLinkRequests(InSqlite, LinkRequestStoreContract):
+    """Managers that ask to be linked."""
 
 
 class TestSqliteJobs(InSqlite, JobStoreContract):

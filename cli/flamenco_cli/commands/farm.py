@@ -7,6 +7,7 @@ from flamenco_cli.running import json_option, with_client
 from flamenco_cli.tables import job_types_list, managers_table, workers_table
 from flamenco_cli.teaching import Verb
 from flamenco_cli.terminal import print_json, results, say
+from flamenco_core.errors import Forbidden
 from flamenco_runtime.clock import utc_now
 
 
@@ -39,7 +40,19 @@ async def managers_command(client: Client, as_json: bool) -> None:
     elif managers:
         results().print(managers_table(managers, utc_now()))
     else:
-        say("No Managers yet. Add one: flamenco server add-manager NAME")
+        say("No Managers yet. On the machine that shall be one: flamenco manager --server URL")
+    if not as_json:
+        await _tell_who_waits(client)
+
+
+async def _tell_who_waits(client: Client) -> None:
+    """Say which Managers wait to be linked, to those who may link them."""
+    try:
+        waiting = await client.link_requests()
+    except Forbidden:
+        return
+    for request in waiting:
+        say(f"{request['name']}, from {request['address']}, waits to be linked: flamenco server link CODE")
 
 
 @click.command("job-types", cls=Verb, examples=["flamenco job-types"])

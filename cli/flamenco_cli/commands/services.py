@@ -9,6 +9,7 @@ import click
 
 from flamenco_cli.client import Client
 from flamenco_cli.commands import worker_verbs
+from flamenco_cli.commands.linking import link_command
 from flamenco_cli.commands.manager_settings import settings_command
 from flamenco_cli.running import FOLDER, json_option, with_client
 from flamenco_cli.services import Logs, run_manager, run_server, run_worker
@@ -40,6 +41,7 @@ def log_options(command: Callable[..., None]) -> Callable[..., None]:
     cls=Service,
     examples=[
         "flamenco server --data /var/lib/flamenco/server --listen 0.0.0.0:8000",
+        "flamenco server link BCDF-GHJK              links the Manager that shows this code",
         "flamenco server add-manager studio          prints a token for a Manager",
     ],
 )
@@ -84,6 +86,9 @@ async def add_manager_command(client: Client, name: str, as_json: bool) -> None:
     say("The Manager's token follows; it is shown this once. On the Manager's machine:", "quiet")
     say(f"  FLAMENCO_MANAGER_TOKEN=… flamenco manager --server {client.connection.url}", "quiet")
     print_line(added["token"])
+
+
+server_command.add_command(link_command)
 
 
 @click.group(
@@ -137,8 +142,9 @@ def manager_command(
 ) -> None:
     """Run a Manager: schedules the tasks of a site and serves its Workers.
 
-    At its first start it needs a token ('flamenco server add-manager NAME'), in the environment as
-    FLAMENCO_MANAGER_TOKEN; later starts need none. Settings may also stand in the environment, as in
+    At its first start it shows a code, with which an admin links it: on the Server's page /link, or by 'flamenco server
+    link CODE'. Without anybody there: give it a token ('flamenco server add-manager NAME') in the environment, as
+    FLAMENCO_MANAGER_TOKEN. Later starts need neither. Settings may also stand in the environment, as in
     FLAMENCO_MANAGER_LISTEN, or in a file (--config).
     """
     if ctx.invoked_subcommand is not None:

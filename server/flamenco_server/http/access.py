@@ -11,8 +11,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from flamenco_core.errors import Forbidden, NotSignedIn
+from flamenco_core.wire.linking import LINK_PATH
 from flamenco_runtime.clock import Clock
 from flamenco_server.accounts import (
+    ADMIN,
     HELP,
     AccountStore,
     Caller,
@@ -21,7 +23,7 @@ from flamenco_server.accounts import (
     caller_of_token,
 )
 
-OPEN_ROUTES = frozenset({"/healthz", "/sign-in/{code}", "/static/{name}"})
+OPEN_ROUTES = frozenset({"/healthz", "/sign-in/{code}", "/static/{name}", LINK_PATH, LINK_PATH + "/{request_id}"})
 """Routes that need no credential: they show nothing of the farm."""
 MANAGER_ROUTES = "/api/v1/manager/"
 
@@ -39,6 +41,15 @@ class ForeignOrigin(Forbidden):
 
     def __init__(self) -> None:
         super().__init__("With a session cookie, changes are taken from our own pages only (the Origin is another).")
+
+
+class AdminsOnly(Forbidden):
+    """Something that a person with another role may not do."""
+
+    type = "admins-only"
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(f"Only an admin may do this, and {caller.name} is none. Ask the person who runs the farm.")
 
 
 class WrongKindOfCaller(Forbidden):
@@ -71,6 +82,14 @@ def access(accounts: AccountStore, clock: Clock, pages: Collection[str]) -> Midd
 def signed_in(request: web.Request) -> Caller:
     """Return who calls, on a route that is not open."""
     return request[CALLER]
+
+
+def signed_in_admin(request: web.Request) -> Caller:
+    """Return who calls, if they may do everything. Raises AdminsOnly."""
+    caller = signed_in(request)
+    if caller.role != ADMIN:
+        raise AdminsOnly(caller)
+    return caller
 
 
 async def visitor_name(request: web.Request) -> str | None:

@@ -28,6 +28,9 @@ SECURITY_HEADERS = {
 }
 """On every page: only our own scripts, styles and pictures, none of them inline (``quality.md``, "XSS")."""
 
+LINK_PAGE = "/link"
+"""Where people come who were sent there by what a Manager shows."""
+
 THEMES = ("dark", "light", "system")
 THEME_COOKIE = "flamenco_theme"
 
@@ -92,6 +95,7 @@ class Pages:
                     "visitor": None,
                     "origin": str(request.url.origin()),
                     "link_used": request.query.get("link") == "used",
+                    "come_back": request.path if request.path == LINK_PAGE else "",
                 }
                 return self._page(request, "sign_in.html", asked, 401)
             try:
@@ -132,12 +136,16 @@ def page_routes(reads: PageReads, visitor: Visitor, site: Site, clock: Clock = u
     async def workers(_: web.Request) -> tuple[str, Mapping[str, Any]]:
         return "workers.html", await _workers_view(reads)
 
+    async def link(_: web.Request) -> tuple[str, Mapping[str, Any]]:
+        return "link.html", {"section": "workers"}
+
     return [
         web.get("/", pages.handler(jobs)),
         web.get("/jobs", pages.handler(jobs)),
         web.get("/jobs/{job_id}", pages.handler(job)),
         web.get("/jobs/{job_id}/{tab}", pages.handler(job)),
         web.get("/workers", pages.handler(workers)),
+        web.get(LINK_PAGE, pages.handler(link)),
         web.get("/static/{name:.+}", _static_handler(site)),
     ]
 

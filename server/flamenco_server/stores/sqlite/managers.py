@@ -29,12 +29,7 @@ class SqliteManagers:
         def work(db: apsw.Connection) -> None:
             if first(db.execute("SELECT id FROM managers WHERE name = ?", (name,))):
                 raise ManagerNameTaken(name)
-            db.execute(
-                "INSERT INTO managers (id, name, token_sha256, created_at) VALUES (?, ?, ?, ?)",
-                (manager_id, name, token_sha256, rfc3339(now)),
-            )
-            for tag in read_tags(db):
-                issue(db, manager_id, put_tag_order(tag, Asker(name, now)))
+            insert_manager(db, manager_id, name, token_sha256, now)
 
         await self._journal.write(work)
 
@@ -62,9 +57,20 @@ class SqliteManagers:
                 " order_acknowledged = max(order_acknowledged, ?) WHERE id = ?",
                 (hello.software, hello.platform, hello.feed, rfc3339(now), hello.last_order, manager_id),
             )
+            db.execute("DELETE FROM link_requests WHERE manager = ?", (manager_id,))  # its token has arrived
             return issue_waiting(db, manager_id, now)
 
         return await self._journal.write(work)
+
+
+def insert_manager(db: apsw.Connection, manager_id: str, name: str, token_sha256: str, now: datetime) -> None:
+    """Add a Manager whose name is free."""
+    db.execute(
+        "INSERT INTO managers (id, name, token_sha256, created_at) VALUES (?, ?, ?, ?)",
+        (manager_id, name, token_sha256, rfc3339(now)),
+    )
+    for tag in read_tags(db):
+        issue(db, manager_id, put_tag_order(tag, Asker(name, now)))
 
 
 def link_of(db: apsw.Connection, manager_id: str) -> Link:
@@ -76,10 +82,11 @@ def link_of(db: apsw.Connection, manager_id: str) -> Link:
     return Link(
         manager_id=manager_id,
         manager_name=row["name"],
-        server_feed=feed["value"],
+        server_feed=row["server_feed"] or feed["value"],
         manager_feed=row["feed"],
         last_order=last_order(db, manager_id)[0],
         order_acknowledged=row["order_acknowledged"],
         last_report=row["last_report"],
         last_report_digest=row["last_report_sha256"],
+        epoch=row["epoch"],
     )

@@ -16,6 +16,7 @@ from flamenco_server.stores.sqlite.bin import SqliteBin
 from flamenco_server.stores.sqlite.compiles import SqliteCompiles
 from flamenco_server.stores.sqlite.farm import SqliteFarm
 from flamenco_server.stores.sqlite.jobs import SqliteJobs
+from flamenco_server.stores.sqlite.link_requests import SqliteLinkRequests
 from flamenco_server.stores.sqlite.managers import SqliteManagers
 from flamenco_server.stores.sqlite.media import SqliteLogs, SqliteThumbnails
 from flamenco_server.stores.sqlite.orders import SqliteOrders
@@ -37,6 +38,7 @@ class SqliteStore:
     farm: SqliteFarm
     jobs: SqliteJobs
     logs: SqliteLogs
+    link_requests: SqliteLinkRequests
     managers: SqliteManagers
     orders: SqliteOrders
     reader: SqliteReader
@@ -61,6 +63,7 @@ async def open_store(folder: Path, on_failure: Callable[[BaseException], None]) 
             jobs=SqliteJobs(journal),
             logs=SqliteLogs(journal),
             managers=SqliteManagers(journal),
+            link_requests=SqliteLinkRequests(journal),
             orders=SqliteOrders(journal),
             reader=SqliteReader(journal),
             reports=SqliteReports(journal),

@@ -23,7 +23,7 @@ CREATE TABLE credentials (
 ) WITHOUT ROWID;
 
 -- last_report and last_report_sha256 are of the last report that was applied; order_acknowledged of the last order
--- that the Manager stored.
+-- that the Manager stored. server_feed, once the two began anew: that of this store for this Manager; epoch: of its rev.
 CREATE TABLE managers (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -32,10 +32,31 @@ CREATE TABLE managers (
     software TEXT NOT NULL DEFAULT '',
     platform TEXT NOT NULL DEFAULT '',
     feed TEXT,
+    server_feed TEXT,
+    epoch INTEGER NOT NULL DEFAULT 1,
     last_seen TEXT,
     order_acknowledged INTEGER NOT NULL DEFAULT 0,
     last_report INTEGER NOT NULL DEFAULT 0,
     last_report_sha256 TEXT NOT NULL DEFAULT '0000000000000000000000000000000000000000000000000000000000000000'
+) WITHOUT ROWID;
+
+-- Managers that ask to be linked. origin: the network that shares an allowance of requests. status: waiting, confirmed,
+-- refused, ended. sealed_token: only the holder of public_key can open it; the row goes when the Manager has used it.
+CREATE TABLE link_requests (
+    id TEXT PRIMARY KEY,
+    code_sha256 TEXT NOT NULL,
+    name TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    address TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    software TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    status TEXT NOT NULL,
+    wrong_guesses INTEGER NOT NULL DEFAULT 0,
+    manager TEXT REFERENCES managers (id),
+    sealed_token TEXT
 ) WITHOUT ROWID;
 
 -- Numbered per Manager without gaps; digest is that of this order and all before it.
@@ -215,6 +236,7 @@ CREATE TABLE workers (
     schedule TEXT,
     can_restart INTEGER NOT NULL,
     blocked TEXT NOT NULL,
+    secret_sha256 TEXT,
     asks TEXT NOT NULL DEFAULT '{}',
     refused TEXT NOT NULL DEFAULT '',
     rev_epoch INTEGER NOT NULL,

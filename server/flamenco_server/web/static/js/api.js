@@ -13,15 +13,16 @@ export async function get(path) {
   return (await call("GET", path)).json();
 }
 
-export async function post(path) {
-  const response = await call("POST", path);
+export async function post(path, body) {
+  const response = await call("POST", path, body);
   return response.status === 204 ? null : response.json();
 }
 
-export async function call(method, path) {
+export async function call(method, path, body) {
+  const headers = { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) };
   let response;
   try {
-    response = await fetch(path, { method, headers: { Accept: "application/json" }, cache: "no-store" });
+    response = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
   } catch {
     throw new Problem("The Server cannot be reached. Check that it runs, then try again.");
   }

@@ -4,11 +4,12 @@ import { startActions } from "./actions.js";
 import { startJob } from "./job.js";
 import { startJobs } from "./jobs.js";
 import { startKeys } from "./keys.js";
+import { startLink } from "./link.js";
 import { startTheme } from "./theme.js";
 import { startTimes } from "./times.js";
 import { startWorkers } from "./workers.js";
 
-const VIEWS = { jobs: startJobs, job: startJob, workers: startWorkers };
+const VIEWS = { jobs: startJobs, job: startJob, workers: startWorkers, link: startLink };
 
 document.documentElement.dataset.scripted = "";
 startTheme();
