@@ -53,6 +53,7 @@ from flamenco_manager.stores.outbox import Outbox, prepare_link
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import TaskUpdates
 from flamenco_manager.tidying import Tidying
+from flamenco_manager.upkeep import controlled
 from flamenco_manager.uploads import Uploads
 from flamenco_manager.watching import Watched, watching
 from flamenco_runtime.clock import Clock, utc_now
@@ -125,7 +126,8 @@ async def running(
             ]
             app[TASK_LOGS] = logs
             loops = [group.create_task(run) for run in runs]
-            yield app
+            async with controlled(settings.data, foreman, journal):
+                yield app
             for loop in loops:
                 loop.cancel()
     except BaseExceptionGroup as errors:  # whoever runs us is told what went wrong, not how our loops are grouped
