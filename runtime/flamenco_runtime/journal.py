@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import structlog
 
 from flamenco_core.errors import FlamencoError, NoSpace, Unavailable
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
-
-BUSY_TIMEOUT_MS = 5_000
-"""How long a statement waits for a foreign process that locks the file."""
 
 
 class JournalClosed(Unavailable):
@@ -37,6 +37,12 @@ class StoreFull(NoSpace):
     type = "store-full"
 
 
+class StoreLocked(Unavailable):
+    """A foreign process locks the file; what waits is written once it lets go."""
+
+    type = "store-locked"
+
+
 class MemoryAhead(Exception):
     """Raised by a work that memory has anticipated: to undo it alone would leave the two apart, so the store stops."""
 
@@ -47,7 +53,13 @@ class _Batch:
 
 
 class Journal:
-    """The one writer of an SQLite file, and a reader beside it. Made by ``Journal.open``; belongs to one event loop."""
+    """The one writer of an SQLite file, and a reader beside it. Made by ``Journal.open``; belongs to one event loop.
+
+    A foreign process that locks the file does no harm: what is to be read and written waits for as long as it takes.
+    """
+
+    busy_timeout_ms = 5_000
+    """So long a foreign lock goes unnoticed."""
 
     def __init__(
         self,
@@ -66,6 +78,7 @@ class Journal:
         self._filled = threading.Condition()
         self._closing = False
         self._failure: BaseException | None = None
+        self._is_locked_out = False
         self.on_commit: Callable[[int, float], None] = lambda _works, _seconds: None
         """Told of each transaction, in the writer's thread: how many works it held, how many seconds it took."""
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-reader")
@@ -88,7 +101,7 @@ class Journal:
         memory has anticipated it (``is_anticipated``), that is such a failure too, a StoreFull: what is in memory must
         be read anew. Else only those who wait for it are told, by StoreFull, and the store goes on.
         """
-        connection = await asyncio.to_thread(_open_for_writing, path, prepare)
+        connection = await _opened(path, prepare, cls.busy_timeout_ms)
         journal = cls(path, connection, on_failure, is_anticipated=is_anticipated)
         journal._thread.start()
         return journal
@@ -117,6 +130,11 @@ class Journal:
         """It can be read and written."""
         return self._failure is None and not self._closing
 
+    def check_lock(self) -> None:
+        """Raise StoreLocked while a foreign process locks the file: what is written now waits for it."""
+        if self._is_locked_out:
+            raise StoreLocked(f"Another program locks {self._path}. Close it; until then nothing can be stored.")
+
     async def durable(self) -> None:
         """Wait until everything written so far is on disk."""
         await asyncio.shield(self.write(lambda _: None))
@@ -124,7 +142,7 @@ class Journal:
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on a reading connection, in a thread: it sees what is committed."""
         self._check_open()
-        return await self._loop.run_in_executor(self._reader, lambda: work(self._reading()))
+        return await self._loop.run_in_executor(self._reader, lambda: self._patiently(lambda: work(self._reading())))
 
     async def close(self) -> None:
         """Commit what is written, then close the file. Closing it again does nothing."""
@@ -176,11 +194,29 @@ class Journal:
 
     def _committed(self, batch: _Batch) -> list[Any]:
         connection, began_s = self._connection, time.perf_counter()
-        connection.execute("BEGIN IMMEDIATE")
+        self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
         outcomes = [_outcome(work, connection) for work, _ in batch.works]
         connection.execute("COMMIT")
         self.on_commit(len(batch.works), time.perf_counter() - began_s)
         return outcomes
+
+    def _patiently(self, begin: Callable[[], T]) -> T:
+        """Do what may find the file locked by a foreign process, until it does not: begin a transaction, or read."""
+        is_told = False
+        while True:
+            try:
+                done = begin()
+                break
+            except apsw.BusyError:
+                if self._closing:
+                    raise
+                if not is_told:
+                    log.warning("another program locks the store; waiting until it lets go", file=str(self._path))
+                is_told = self._is_locked_out = True
+        if is_told:
+            self._is_locked_out = False
+            log.info("the store is not locked any more", file=str(self._path))
+        return done
 
     def _fail(self, batch: _Batch, error: BaseException) -> None:
         self._failure = error
@@ -190,12 +226,13 @@ class Journal:
             if not future.done():
                 future.set_exception(_told(error))
                 future.exception()  # noted: a request that went away does not ask
-        self._on_failure(error)
+        if not (self._closing and isinstance(error, apsw.BusyError)):
+            self._on_failure(error)
 
     def _reading(self) -> apsw.Connection:
         if self._read_connection is None:
             self._read_connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-            self._read_connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            self._read_connection.set_busy_timeout(self.busy_timeout_ms)
         return self._read_connection
 
     def _close_reader(self) -> None:
@@ -212,12 +249,22 @@ def executing(statement: str, rows: Iterable[Sequence[Any]]) -> Work[None]:
     return work
 
 
-def _open_for_writing(path: Path, prepare: Work[None]) -> apsw.Connection:
+async def _opened(path: Path, prepare: Work[None], busy_timeout_ms: int) -> apsw.Connection:
+    """Open the file; wait while a foreign process locks it."""
+    while True:
+        try:
+            return await asyncio.to_thread(_open_for_writing, path, prepare, busy_timeout_ms)
+        except apsw.BusyError:
+            log.warning("another program locks the store; waiting until it lets go", file=str(path))
+            await asyncio.sleep(busy_timeout_ms / 1000)
+
+
+def _open_for_writing(path: Path, prepare: Work[None], busy_timeout_ms: int) -> apsw.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = apsw.Connection(str(path))
     try:
         path.chmod(0o600)
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.set_busy_timeout(busy_timeout_ms)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         prepare(connection)
