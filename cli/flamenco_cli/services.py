@@ -2,10 +2,12 @@
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -86,6 +88,24 @@ def run_worker(overrides: Mapping[str, object], environ: Mapping[str, str], conf
         from flamenco_worker.settings import Settings
     settings = _loaded(Settings, "FLAMENCO_WORKER_", overrides, environ, config, logs)
     _run(serve, settings, logs)
+
+
+def manager_upkeep() -> ModuleType:
+    """Return what checks, mends, copies and puts back the store of a Manager. Raises MissingExtra."""
+    with _extra("manager"):
+        from flamenco_manager import upkeep
+    return upkeep
+
+
+def manager_data(data: Path | None, config: Path | None) -> Path:
+    """Return the data folder of a Manager, also where ``data`` is that of a whole farm. Raises BadSettings."""
+    with _extra("manager"):
+        from flamenco_manager.settings import Settings
+    if data is None:
+        data = load_settings(Settings, prefix=MANAGER_SETTINGS, environ=os.environ, file=config).data
+    of_a_farm = data / "manager"
+    is_of_a_farm = not (data / "manager.sqlite").exists() and (of_a_farm / "manager.sqlite").exists()
+    return (of_a_farm if is_of_a_farm else data).absolute()
 
 
 def manager_settings_document() -> str:

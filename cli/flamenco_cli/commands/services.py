@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from flamenco_cli.client import Client
-from flamenco_cli.commands import worker_verbs
+from flamenco_cli.commands import manager_upkeep, worker_verbs
 from flamenco_cli.commands.linking import link_command
 from flamenco_cli.commands.manager_settings import settings_command
 from flamenco_cli.running import FOLDER, json_option, with_client
@@ -98,6 +98,8 @@ server_command.add_command(link_command)
         "flamenco manager --server http://farm:8000 --listen 0.0.0.0:8080",
         "FLAMENCO_MANAGER_TOKEN=… flamenco manager --server http://farm:8000",
         "flamenco manager settings                   prints a settings file to begin with",
+        "flamenco manager check                      looks whether all that it keeps fits together",
+        "flamenco manager backup /var/backups/       copies its store, also while it runs",
     ],
 )
 @click.option("--server", metavar="URL", help="The Server's URL.")
@@ -148,6 +150,7 @@ def manager_command(
     FLAMENCO_MANAGER_LISTEN, or in a file (--config).
     """
     if ctx.invoked_subcommand is not None:
+        ctx.default_map = {name: {"data": data, "config": config} for name in manager_command.commands}
         return
     overrides = _given(
         server=server,
@@ -161,7 +164,8 @@ def manager_command(
     run_manager(overrides, os.environ, config, Logs(log_level, log_json))
 
 
-manager_command.add_command(settings_command)
+for verb in (settings_command, *manager_upkeep.VERBS):
+    manager_command.add_command(verb)
 
 
 @click.group(
