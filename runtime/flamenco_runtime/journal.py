@@ -100,8 +100,12 @@ class Journal:
         the service must stop. After that every call raises JournalClosed. A full disk undoes the transaction. Where
         memory has anticipated it (``is_anticipated``), that is such a failure too, a StoreFull: what is in memory must
         be read anew. Else only those who wait for it are told, by StoreFull, and the store goes on.
+        Raises StoreLocked when a foreign process locks the file.
         """
-        connection = await _opened(path, prepare, cls.busy_timeout_ms)
+        try:
+            connection = await asyncio.to_thread(_open_for_writing, path, prepare, cls.busy_timeout_ms)
+        except apsw.BusyError as error:
+            raise StoreLocked(_lock_on(path)) from error
         journal = cls(path, connection, on_failure, is_anticipated=is_anticipated)
         journal._thread.start()
         return journal
@@ -133,7 +137,7 @@ class Journal:
     def check_lock(self) -> None:
         """Raise StoreLocked while a foreign process locks the file: what is written now waits for it."""
         if self._is_locked_out:
-            raise StoreLocked(f"Another program locks {self._path}. Close it; until then nothing can be stored.")
+            raise StoreLocked(_lock_on(self._path))
 
     async def durable(self) -> None:
         """Wait until everything written so far is on disk."""
@@ -249,16 +253,6 @@ def executing(statement: str, rows: Iterable[Sequence[Any]]) -> Work[None]:
     return work
 
 
-async def _opened(path: Path, prepare: Work[None], busy_timeout_ms: int) -> apsw.Connection:
-    """Open the file; wait while a foreign process locks it."""
-    while True:
-        try:
-            return await asyncio.to_thread(_open_for_writing, path, prepare, busy_timeout_ms)
-        except apsw.BusyError:
-            log.warning("another program locks the store; waiting until it lets go", file=str(path))
-            await asyncio.sleep(busy_timeout_ms / 1000)
-
-
 def _open_for_writing(path: Path, prepare: Work[None], busy_timeout_ms: int) -> apsw.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = apsw.Connection(str(path))
@@ -291,6 +285,10 @@ def _outcome(work: Work[Any], connection: apsw.Connection) -> Any:
         outcome = _Raised(error)
     connection.execute("RELEASE work")
     return outcome
+
+
+def _lock_on(path: Path) -> str:
+    return f"Another program locks {path}. Close it; until then nothing can be stored."
 
 
 def _told(error: BaseException) -> FlamencoError:
