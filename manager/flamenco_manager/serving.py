@@ -16,11 +16,14 @@ from flamenco_manager.room import room_on_disk
 from flamenco_manager.settings import Settings
 from flamenco_runtime.clock import utc_now
 from flamenco_runtime.data_folder import held_folder
-from flamenco_runtime.journal import StoreFull
+from flamenco_runtime.journal import StoreFull, StoreLocked
 from flamenco_runtime.service import Door
 from flamenco_runtime.tls import ServedCertificate
 
 log = structlog.get_logger()
+
+LOOK_AGAIN_S = 1.0
+"""So long after a try it is looked whether the store is still locked by another program."""
 
 
 async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -45,6 +48,10 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
             try:
                 # In a task of its own: a TaskGroup in it cancels the task that it runs in when the store fails.
                 await asyncio.create_task(_serve_once(settings, door, stop, told))
+            except StoreLocked as error:
+                log.error("the store cannot be opened yet", error=str(error))
+                meanwhile.why = error
+                await _either(stop.wait(), asyncio.sleep(LOOK_AGAIN_S))
             except StoreFull as error:
                 log.error("the disk is full; nothing is done until there is room", error=str(error))
                 meanwhile.why = error
