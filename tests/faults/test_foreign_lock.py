@@ -2,14 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import apsw
 import pytest
+from fake_server import TOKEN, FakeServer
 from foreign_lock import EXCLUSIVE, WHOLLY, locked
+from store_checks import NAME
 from waits import eventually
 
+from end_to_end.farm import free_port
+from flamenco_manager.app import build_app
+from flamenco_manager.serving import serve
+from flamenco_manager.settings import Settings
 from flamenco_runtime.journal import Journal, JournalClosed, StoreLocked
+from flamenco_runtime.settings import Address
 
 
 class HastyJournal(Journal):
@@ -62,17 +71,11 @@ async def test_what_is_written_waits_as_long_as_the_lock_lasts(journal: Journal,
     assert not is_locked_out(journal)
 
 
-async def test_opening_waits_for_a_lock_that_lets_nobody_in(file: Path) -> None:
-    journal = await HastyJournal.open(file, prepare)
-    await journal.write(add)
-    await journal.close()
+async def test_a_store_that_is_locked_cannot_be_opened(file: Path) -> None:
+    await (await HastyJournal.open(file, prepare)).close()
     async with locked(file, WHOLLY):
-        opening = asyncio.create_task(HastyJournal.open(file, prepare))
-        await asyncio.wait({opening}, timeout=0.2)
-        assert not opening.done(), "nobody can look into it"
-    journal = await opening
-    assert await journal.read(count) == 1
-    await journal.close()
+        with pytest.raises(StoreLocked, match="Another program locks"):
+            await HastyJournal.open(file, prepare)
 
 
 async def test_a_journal_can_be_closed_while_the_file_is_locked(file: Path) -> None:
@@ -85,3 +88,36 @@ async def test_a_journal_can_be_closed_while_the_file_is_locked(file: Path) -> N
         with pytest.raises(JournalClosed):
             await write
     assert failures == [], "that is no failure of the store"
+
+
+async def test_a_manager_that_is_started_while_its_store_is_locked_says_so_and_works_once_it_is_not(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Journal, "busy_timeout_ms", 20)
+    settings = Settings(server=server.url, data=tmp_path, token=TOKEN, listen=Address("127.0.0.1", 0), discovery="off")
+    async with build_app(settings):
+        pass
+    async with locked(tmp_path / NAME, WHOLLY):
+        port = free_port()
+        settings = replace(settings, listen=Address("127.0.0.1", port))
+        stop, ready = asyncio.Event(), asyncio.Event()
+        serving = asyncio.create_task(serve(settings, stop=stop, ready=lambda _: ready.set()))
+        async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+            while "Another program locks" not in await _why_not_ready(session, port):
+                assert not serving.done()
+        assert not ready.is_set()
+    async with asyncio.timeout(60):
+        await ready.wait()
+    stop.set()
+    await serving
+
+
+async def _why_not_ready(session: aiohttp.ClientSession, port: int) -> str:
+    try:
+        async with session.get(f"http://127.0.0.1:{port}/readyz") as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+            return await response.text()
+    except aiohttp.ClientConnectionError:
+        await asyncio.sleep(0.01)
+        return ""
