@@ -78,7 +78,7 @@ def test_there_must_be_a_store(tmp_path: Path, config: Path) -> None:
         assert f"There is no Manager's store in {tmp_path / 'none'}." in outcome.message
     outcome = flamenco_process("manager", "restore", tmp_path / "none", config=config)
     assert outcome.status == 2
-    assert "does not exist" in outcome.message
+    assert "No such file or directory" in outcome.message
 
 
 def test_the_data_folder_may_be_that_of_a_whole_farm_and_stand_before_the_verb(

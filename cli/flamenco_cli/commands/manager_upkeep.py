@@ -98,7 +98,7 @@ def backup_command(target: Path | None, data: Path | None, config: Path | None, 
 
 
 @click.command("restore", cls=Verb, examples=["flamenco manager restore flamenco-manager-20261124T213000Z.sqlite"])
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=FILE)
 @data_option
 @config_option
 @yes_option

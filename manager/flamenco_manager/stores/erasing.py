@@ -8,6 +8,8 @@ from flamenco_runtime.journal import Journal
 
 ERASED_AT_ONCE = 5_000
 """So many rows are removed in one transaction."""
+_SUBMISSION_IS_OVER = "UPDATE orders SET result = 'done', unreported = 1 WHERE job = ? AND result IS NULL"
+"""It was still on its way, and nobody else would ever say what became of the order that brought it."""
 
 
 class ErasingStore:
@@ -24,6 +26,7 @@ class ErasingStore:
             connection.execute("DELETE FROM jobs WHERE key = ?", (job_key,))
             connection.execute("UPDATE link SET erased_job_key = max(erased_job_key, ?)", (job_key,))
             connection.execute("INSERT OR IGNORE INTO erasing VALUES (?, ?)", (job_key, rows.id_bytes(job_id)))
+            connection.execute(_SUBMISSION_IS_OVER, (rows.id_bytes(job_id),))
 
         return work
 
