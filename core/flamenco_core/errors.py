@@ -72,6 +72,8 @@ class Unavailable(FlamencoError):
     """Not now; the same request may succeed later."""
 
     type = "unavailable"
+    retry_after_s: int | None = None
+    """When it is worth asking again, in seconds, if anybody knows."""
 
 
 class NoSpace(Unavailable):
@@ -84,5 +86,4 @@ class TooMany(Unavailable):
     """Whoever asks has more than a share of what there is for all; less of it may succeed later."""
 
     type = "too-many"
-    retry_after_s: int = 30
-    """When it is worth asking again."""
+    retry_after_s = 30

@@ -62,6 +62,7 @@ from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
 from flamenco_runtime.journal import Journal, JournalClosed, StoreFull
 from flamenco_runtime.migrations import migrate
+from flamenco_runtime.overload import Load
 from flamenco_runtime.problems import problems
 from flamenco_runtime.proxies import TRUSTED_PROXIES
 from flamenco_runtime.tls import trusting
@@ -189,17 +190,19 @@ def _assembled(
     media_keeper = _media_keeper(settings, logs, previews, media, foreman)
 
     foreman.on_change = _to_all(link.note, media_keeper.note)
+    load = Load(settings.requests_at_once, settings.body_mib_at_once * MIB)
     use = WorkerUseCases(
         foreman=foreman,
         gate=_gate(settings, foreman),
         assignments=Assignments(arrivals_store, store, variables, settings.policy),
         updates=TaskUpdates(foreman, store, logs, uploads),
         previews=intake,
+        load=load,
     )
     site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
     tidying = Tidying(foreman, OldOrders(journal))
     runs = [link.run(), intake.run(), media_keeper.run(lambda: foreman.now().wall), tidying.run()]
-    watched = Watched(foreman, journal, logs, intake, watch, FigureStore(journal))
+    watched = Watched(foreman, journal, logs, intake, watch, FigureStore(journal), load)
     return _web_application(settings, foreman, site, use, watched), runs
 
 

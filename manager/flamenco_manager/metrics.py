@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flamenco_core import VERSION
@@ -15,6 +15,7 @@ from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_manager.farm import Farm
 from flamenco_manager.link_watch import LinkWatch
 from flamenco_manager.stores.figures import StoredFigures
+from flamenco_runtime.overload import Load
 
 PREFIX = "flamenco_manager"
 COMMIT_WORKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -36,6 +37,7 @@ class Sources:
     waiting: Mapping[str, Callable[[], int]]
     store: Store
     link: LinkWatch
+    load: Load
     name: str
 
 
@@ -94,6 +96,9 @@ def _figures(sources: Sources, stored: StoredFigures) -> Iterator[Metric]:
     depths = {name: depth() for name, depth in sources.waiting.items()}
     depths |= {"log_uploads": stored.log_uploads, "preview_uploads": stored.preview_uploads}
     yield _by("waiting", "How much waits, by what it waits for; of uploads at most 10,000.", "queue", depths)
+    yield _one("request_body_bytes", "What the bodies of calls under way hold.", sources.load.size_bytes)
+    refused = "Calls that were refused because there was too much to do."
+    yield CounterMetricFamily(f"{PREFIX}_overload_refusals", refused, sources.load.refused)
     yield _one("reports_held", "Reports that the Server has not acknowledged.", stored.reports)
     yield _one("report_lag_seconds", "Age of the oldest change that the Server has not acknowledged.", link.lag_s)
     yield _one("last_order", "Number of the last order that was applied.", stored.last_order)

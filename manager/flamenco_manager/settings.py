@@ -99,6 +99,15 @@ class Settings:
     connections_per_address: int = setting(
         1000, "connections that one address may hold; this machine, and proxies that are trusted, any number", least=1
     )
+    requests_at_once: int = setting(
+        4000,
+        "calls of Workers that may be under way at a time, beside those that wait for news; more are told to come "
+        "later",
+        least=1,
+    )
+    body_mib_at_once: int = setting(
+        256, "MiB that the bodies of those calls may hold in memory; more are told to come later", least=1
+    )
     awaiting_workers: int = setting(
         1000, "Workers that may await approval; no new ones are taken in beside them", least=1
     )

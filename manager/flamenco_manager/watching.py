@@ -16,6 +16,7 @@ from flamenco_manager.preview_intake import PreviewIntake
 from flamenco_manager.settings import Settings
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_runtime.journal import Journal
+from flamenco_runtime.overload import Load
 from flamenco_runtime.request_metrics import RequestMetrics
 
 
@@ -29,6 +30,7 @@ class Watched:
     previews: PreviewIntake
     link: LinkWatch
     store: Store
+    load: Load
 
 
 def watching(settings: Settings, watched: Watched) -> tuple[Middleware, Sequence[web.RouteDef]]:
@@ -48,12 +50,13 @@ def watching(settings: Settings, watched: Watched) -> tuple[Middleware, Sequence
 def _sources(settings: Settings, watched: Watched) -> Sources:
     waiting = {
         "asks": lambda: watched.foreman.asks_waiting,
+        "requests": lambda: watched.load.requests,
         "journal": lambda: watched.journal.waiting,
         "log_writes": lambda: watched.logs.writes_waiting,
         "logs_held": lambda: watched.logs.logs_held,
         "preview_scaling": lambda: watched.previews.waiting,
     }
-    return Sources(watched.foreman.farm, waiting, watched.store, watched.link, settings.name)
+    return Sources(watched.foreman.farm, waiting, watched.store, watched.link, watched.load, settings.name)
 
 
 def _readiness(watched: Watched) -> Readiness:

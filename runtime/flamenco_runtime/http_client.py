@@ -27,6 +27,8 @@ from flamenco_core.errors import (
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_read=90)
 """No limit on a whole transfer, but on silence: longer than the longest long poll."""
+LONGEST_RETRY_AFTER_S = 60
+"""A service that asks to be left alone for longer is tried again all the same."""
 LARGE_BYTES = 1024 * 1024
 """Larger bodies are sent in pieces, so that the event loop is not held up."""
 
@@ -137,8 +139,23 @@ def error_of(reply: Reply) -> FlamencoError:
         error = BadInput(message, errors if isinstance(errors, dict) else None)
     else:
         error = Unavailable(message)
+        error.retry_after_s = _retry_after(reply)
     error.type = str(problem.get("type") or error.type)
     return error
+
+
+def _retry_after(reply: Reply) -> int | None:
+    text = reply.headers.get("Retry-After", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None
+
+
+def pause_after(error: FlamencoError, waits: Iterator[float]) -> float:
+    """Return how long to wait before the next try, in seconds: as long as the other side asks, within reason."""
+    asked_s = error.retry_after_s if isinstance(error, Unavailable) else None
+    pause_s = next(waits)
+    if asked_s is None:
+        return pause_s
+    return max(pause_s, min(asked_s, LONGEST_RETRY_AFTER_S) * random.uniform(1.0, 1.5))  # noqa: S311 (spreads load)
 
 
 def pauses(first_s: float = 0.2, longest_s: float = 30.0) -> Iterator[float]:

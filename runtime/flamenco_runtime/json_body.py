@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError
 
 from flamenco_core.errors import BadInput, FlamencoError, TooLarge
 from flamenco_runtime.http_limits import limits_of
+from flamenco_runtime.overload import HELD
 from flamenco_runtime.strict_json import BadJson, parse_json
 
 T = TypeVar("T")
@@ -57,14 +58,22 @@ async def read_json_bytes(request: web.Request, *, limit_bytes: int = DEFAULT_LI
 
 
 async def read_limited(request: web.Request, limit_bytes: int) -> bytes:
-    """Read a body of at most so many bytes. Raises TooLarge, TooSlow, UnsupportedEncoding."""
+    """Read a body of at most so many bytes. Raises TooLarge, TooSlow, UnsupportedEncoding, Overloaded."""
+    held = request.get(HELD)
     if request.content.is_eof():  # it came together with its headers, as most do
         _check_headers(request, limit_bytes)
         body: bytes = request.content.read_nowait()
         if len(body) > limit_bytes:
             raise _too_large(limit_bytes)
+        if held is not None:
+            held.add(len(body))
         return body
-    return b"".join([piece async for piece in read_pieces(request, limit_bytes)])
+    pieces = []
+    async for piece in read_pieces(request, limit_bytes):
+        if held is not None:
+            held.add(len(piece))
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 async def read_pieces(request: web.Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:

@@ -57,7 +57,8 @@ def status_of(error: FlamencoError) -> int:
 
 def retry_after(error: FlamencoError) -> str:
     """Return the seconds after which it is worth asking again, as a header has them."""
-    return str(error.retry_after_s if isinstance(error, TooMany) else RETRY_AFTER_S)
+    known = error.retry_after_s if isinstance(error, Unavailable) else None
+    return str(RETRY_AFTER_S if known is None else known)
 
 
 @web.middleware

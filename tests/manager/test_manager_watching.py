@@ -116,7 +116,7 @@ async def test_figures_tell_what_waits_and_whether_a_request_asked_to(server: Fa
         assert value(found, "request_seconds_count", **asked) == 1
         queues = {dict(labels)["queue"] for name, labels in found if name == "flamenco_manager_waiting"}
         assert queues == {
-            *("asks", "journal", "log_writes", "logs_held", "preview_scaling", "log_uploads", "preview_uploads")
+            *("asks", "requests", "journal", "log_writes", "logs_held", "preview_scaling", "log_uploads", "preview_uploads")
         }
         assert value(found, "waiting", queue="asks") == 0
 

@@ -10,7 +10,7 @@ import structlog
 from flamenco_core import VERSION
 from flamenco_core.errors import FlamencoError, Forbidden, Unavailable
 from flamenco_core.wire.worker_api import FEATURES, Hardware, WorkerRegistration, WorkerSignOn, WorkerStateChange
-from flamenco_runtime.http_client import pauses
+from flamenco_runtime.http_client import pause_after, pauses
 from flamenco_worker.credentials import Credentials, load_credentials, new_credentials, save_credentials
 from flamenco_worker.manager_link import ManagerLink
 from flamenco_worker.programs import Programs, platform_word
@@ -77,7 +77,7 @@ async def join(link: ManagerLink, path: Path, introduction: Introduction, timing
             await asyncio.to_thread(save_credentials, path, new_credentials())
         except FlamencoError as error:
             log.warning("cannot sign on yet", why=str(error))
-            await asyncio.sleep(next(waits))
+            await asyncio.sleep(pause_after(error, waits))
 
 
 async def _registered(link: ManagerLink, path: Path, introduction: Introduction, waits: Iterator[float]) -> Credentials:
@@ -94,10 +94,10 @@ async def _registered(link: ManagerLink, path: Path, introduction: Introduction,
             registered = await link.register(introduction.registration(credentials.secret))
         except Unavailable as error:
             log.warning("cannot register yet", why=str(error))
-            await asyncio.sleep(next(waits))
+            await asyncio.sleep(pause_after(error, waits))
         except FlamencoError as error:
             log.error("the Manager refuses to register this Worker; is the token right?", why=str(error))
-            await asyncio.sleep(next(waits))
+            await asyncio.sleep(pause_after(error, waits))
         else:
             credentials = credentials.registered_as(registered.uuid)
             await asyncio.to_thread(save_credentials, path, credentials)

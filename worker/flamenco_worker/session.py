@@ -8,7 +8,7 @@ import structlog
 from flamenco_core.errors import FlamencoError, Forbidden, NotSignedIn
 from flamenco_core.statuses import WorkerStatus
 from flamenco_core.wire.worker_api import MOST_TASKS_AT_ONCE, WorkerStateChange
-from flamenco_runtime.http_client import pauses
+from flamenco_runtime.http_client import pause_after, pauses
 from flamenco_worker.manager_link import ManagerLink
 from flamenco_worker.task_queue import TaskQueue
 from flamenco_worker.task_runner import TaskRunner
@@ -45,11 +45,11 @@ class Session:
                 status = await self._be(status)
             except (Forbidden, NotSignedIn) as error:
                 log.warning("the Manager rejects our credentials: signing on again", why=str(error))
-                await asyncio.sleep(next(self._waits))
+                await asyncio.sleep(pause_after(error, self._waits))
                 status = await self._sign_on()
             except FlamencoError as error:  # also 409: then it takes us for something else than we said
                 log.warning("the Manager cannot be asked; trying again", why=str(error))
-                await asyncio.sleep(next(self._waits))
+                await asyncio.sleep(pause_after(error, self._waits))
         log.info("the Manager asks this Worker to leave", status=str(status))
         return status
 

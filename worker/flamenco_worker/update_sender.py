@@ -14,7 +14,7 @@ import structlog
 from flamenco_core.errors import Conflict, FlamencoError, Forbidden, NotFound, NotSignedIn, Unavailable
 from flamenco_core.wire.worker_api import AssignedTask, BatchResult, TaskUpdate, TaskUpdateSchema
 from flamenco_runtime.clock import Clock, utc_now
-from flamenco_runtime.http_client import pauses
+from flamenco_runtime.http_client import pause_after, pauses
 from flamenco_worker.manager_link import ManagerLink
 from flamenco_worker.outbox import Outbox, OutboxItem
 from flamenco_worker.timing import Timing
@@ -108,7 +108,7 @@ class UpdateSender:
                 await self._send(items)
             except Unavailable as error:
                 log.warning("updates not delivered yet", updates=len(items), why=str(error))
-                await asyncio.sleep(next(waits))
+                await asyncio.sleep(pause_after(error, waits))
             except (Forbidden, NotSignedIn) as error:
                 self._rejection = error
                 return

@@ -1,7 +1,8 @@
 """The endpoints that Workers call, ``/api/v3/worker/…`` (worker-api.md, sections 6, 14 and 15)."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -34,6 +35,7 @@ from flamenco_manager.preview_intake import MOST_BYTES, NoTaskOfPreview, Preview
 from flamenco_manager.registration import Gate
 from flamenco_manager.task_updates import TaskUpdates
 from flamenco_runtime.json_body import MIB, json_reply, read_json, read_pieces
+from flamenco_runtime.overload import Load
 from flamenco_runtime.proxies import client_address
 
 LONGEST_WAIT_S = 60
@@ -68,6 +70,7 @@ class WorkerUseCases:
     assignments: Assignments
     updates: TaskUpdates
     previews: PreviewIntake
+    load: Load
 
 
 def worker_routes(use: WorkerUseCases) -> list[web.RouteDef]:
@@ -94,7 +97,7 @@ def _signing_in(use: WorkerUseCases) -> Callable[[SignedIn], Callable[[web.Reque
     def wrap(handler: SignedIn) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def signed_in(request: web.Request) -> web.StreamResponse:
             worker = sign_in(request, use.gate)
-            with use.foreman.hearing(worker):
+            with use.foreman.hearing(worker), _taken_on(use.load, request):
                 return await handler(request, worker)
 
         return signed_in
@@ -102,12 +105,29 @@ def _signing_in(use: WorkerUseCases) -> Callable[[SignedIn], Callable[[web.Reque
     return wrap
 
 
+@contextmanager
+def _taken_on(load: Load, request: web.Request) -> Iterator[None]:
+    """Count a Worker's call that changes something; of those that let themselves be held there is one a Worker.
+
+    What only reads is answered however much there is to do: a Worker that hears nothing gives its task up.
+    """
+    if request.method == "GET":
+        yield
+    elif "Prefer" in request.headers:
+        load.check()
+        yield
+    else:
+        with load.taken_on(request):
+            yield
+
+
 def _register(use: WorkerUseCases) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def register(request: web.Request) -> web.Response:
-        registration: WorkerRegistration = await read_json(request, _REGISTRATION)
-        registered = await use.gate.register(
-            registration, caller_of(request), registration.token or bearer_token(request)
-        )
+        with use.load.taken_on(request):
+            registration: WorkerRegistration = await read_json(request, _REGISTRATION)
+            registered = await use.gate.register(
+                registration, caller_of(request), registration.token or bearer_token(request)
+            )
         return json_reply(_REGISTERED.dump(registered))
 
     return register
@@ -116,11 +136,12 @@ def _register(use: WorkerUseCases) -> Callable[[web.Request], Awaitable[web.Resp
 def _sign_on(use: WorkerUseCases) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def sign_on(request: web.Request) -> web.Response:
         worker = sign_in(request, use.gate)
-        said: WorkerSignOn = await read_json(request, _SIGN_ON)
-        worker.address = client_address(request)
-        now = use.foreman.now()
-        wanted = worker_rules.sign_on(use.foreman.farm, worker, said, now)
-        await use.foreman.settle()
+        with use.load.taken_on(request):
+            said: WorkerSignOn = await read_json(request, _SIGN_ON)
+            worker.address = client_address(request)
+            now = use.foreman.now()
+            wanted = worker_rules.sign_on(use.foreman.farm, worker, said, now)
+            await use.foreman.settle()
         change = WorkerStateChange(wanted, FEATURES, now.wall) if said.features else WorkerStateChange(wanted)
         return json_reply(_STATE_CHANGE.dump(change))
 

@@ -8,6 +8,7 @@ from flamenco_manager.http.worker_sign_in import signed_in
 from flamenco_manager.preview_intake import UnknownImage
 from flamenco_manager.preview_scaler import TooManyPreviews
 from flamenco_runtime.json_body import TooSlow, json_reply
+from flamenco_runtime.overload import Overloaded
 from flamenco_runtime.problems import RETRY_AFTER_S, UNREAD, Handler, retry_after, status_of
 from flamenco_runtime.proxies import client_address
 
@@ -33,6 +34,8 @@ async def worker_errors(request: web.Request, handler: Handler) -> web.StreamRes
         message = error.text or error.reason
         _note(request, error.status, message)
         return json_reply({"code": error.status, "message": message}, status=error.status)
+    except Overloaded as error:  # the log tells of that once in a while
+        return _unavailable(request, error)
     except (Unavailable, TooSlow) as error:
         _note(request, status_of(error), str(error))
         return _unavailable(request, error)
@@ -85,7 +88,7 @@ def _can_be_told(request: web.Request, error: FlamencoError) -> bool:
     """Tell whether an answer does no harm to a caller of whom we do not know who it is."""
     if isinstance(error, TooMany):  # comes before anybody's credentials are looked at
         return request.path == REGISTER or not request.path.startswith(BY_WORKERS)
-    return isinstance(error, TooSlow)
+    return isinstance(error, TooSlow) or (isinstance(error, Overloaded) and request.path == REGISTER)
 
 
 def _note(request: web.Request, status: int, why: str) -> None:
