@@ -39,6 +39,7 @@ from flamenco_manager.orders import Orders
 from flamenco_manager.preview_intake import PreviewIntake
 from flamenco_manager.previews import Previews
 from flamenco_manager.registration import Approval, Gate
+from flamenco_manager.resync import begin_anew
 from flamenco_manager.server_client import ServerClient
 from flamenco_manager.server_link import Introduction, ServerLink
 from flamenco_manager.settings import Settings
@@ -50,6 +51,7 @@ from flamenco_manager.stores.log_pieces import LogPieceStore
 from flamenco_manager.stores.media import MediaStore
 from flamenco_manager.stores.old_orders import OldOrders
 from flamenco_manager.stores.outbox import Outbox, prepare_link
+from flamenco_manager.stores.resync import ResyncStore
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import TaskUpdates
 from flamenco_manager.tidying import Tidying
@@ -59,6 +61,7 @@ from flamenco_manager.watching import Watched, watching
 from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.connections import room_for_all
 from flamenco_runtime.data_folder import held_folder
+from flamenco_runtime.free_space import FreeSpace, Measure, free_bytes
 from flamenco_runtime.http_client import TIMEOUT
 from flamenco_runtime.journal import Journal, JournalClosed, StoreFull
 from flamenco_runtime.migrations import migrate
@@ -85,15 +88,20 @@ async def build_app(
     clock: Clock = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
     journals: type[Journal] = Journal,
+    measure: Measure = free_bytes,
 ) -> AsyncIterator[web.Application]:
     """Build the service on its data folder: its store, the farm as it was, and the loops beside the HTTP side."""
-    async with held_folder(settings.data, "Manager"), running(settings, clock, monotonic, journals) as app:
+    async with held_folder(settings.data, "Manager"), running(settings, clock, monotonic, journals, measure) as app:
         yield app
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings, clock: Clock, monotonic: Callable[[], float], journals: type[Journal] = Journal
+    settings: Settings,
+    clock: Clock,
+    monotonic: Callable[[], float],
+    journals: type[Journal] = Journal,
+    measure: Measure = free_bytes,
 ) -> AsyncIterator[web.Application]:
     """Build the service on a data folder that is held already; ``journals``: what opens its store."""
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
@@ -117,8 +125,11 @@ async def running(
             )
             await keeper.restore()
             erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
-            app, runs = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing)
+            space = FreeSpace(settings.data, settings.least_free_mib, measure)
+            await space.look()
+            app, runs = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing, space)
             runs += [
+                space.look_for_ever(),
                 foreman.tick_for_ever(),
                 logs.sync_for_ever(),
                 logs.put_away_for_ever(),
@@ -138,8 +149,22 @@ async def running(
         await journal.close()
 
 
+async def resynced(settings: Settings, clock: Clock) -> None:
+    """Begin anew with the Server, on a data folder that is held and on which nothing else runs now."""
+    token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, None)
+    journal = await Journal.open(settings.data / "manager.sqlite", _prepare)
+    try:
+        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+            server = ServerClient(session, settings.server, token)
+            introduction = Introduction(settings.name, str(settings.data / "jobs"))
+            await begin_anew(ResyncStore(journal), Outbox(journal), server, introduction, now=clock())
+    finally:
+        await journal.close()
+
+
 async def _opened_farm(settings: Settings, store: FarmStore, clock: Clock, monotonic: Callable[[], float]) -> Foreman:
     farm = Farm(settings.policy, changes_so_far=await store.last_change())
+    farm.attempts_above, farm.awaits_server = await store.past()
     foreman = Foreman(farm, store, clock, monotonic)
     foremen.restore(farm, await store.load(farm, foreman.now()), foreman.now())
     await foreman.settle()
@@ -167,6 +192,7 @@ def _assembled(
     keeper: FarmSettingsKeeper,
     variables: FarmVariables,
     erasing: Erasing,
+    space: FreeSpace,
 ) -> tuple[web.Application, list[Coroutine[Any, Any, None]]]:
     """Put together the HTTP side, and what runs beside it."""
     store, arrivals_store, outbox = FarmStore(journal), ArrivalStore(journal), Outbox(journal)
@@ -174,11 +200,12 @@ def _assembled(
     previews, jobs_folder = Previews(settings.data / "previews"), settings.data / "jobs"
     uploads = Uploads(outbox, logs, previews)
     blobs = Blobs(settings.data / "blobs")
-    arrivals = Arrivals(foreman, arrivals_store, store, outbox, blobs, jobs_folder, variables, SLICE_TASKS)
+    arrivals = Arrivals(foreman, arrivals_store, store, outbox, blobs, jobs_folder, variables, SLICE_TASKS, space)
     acts = OrderActs(foreman, arrivals_store, store, erasing, keeper, uploads.follow)
     orders = Orders(foreman, outbox, acts, arrivals)
 
     async def follow_settings(document: Mapping[str, Any]) -> None:
+        foreman.farm.go_on_with_server()
         await foreman.settle(also=keeper.replace(document))
 
     introduction = Introduction(settings.name, str(jobs_folder))
@@ -186,7 +213,7 @@ def _assembled(
     link = ServerLink(
         server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall, watch
     )
-    intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL)
+    intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL, space)
     media_keeper = _media_keeper(settings, logs, previews, media, foreman)
 
     foreman.on_change = _to_all(link.note, media_keeper.note)
@@ -245,6 +272,11 @@ def _web_application(
     )
     app[TRUSTED_PROXIES] = settings.trusted_proxies
     app[FOREMAN] = foreman
+
+    async def let_go(_: web.Application) -> None:
+        foreman.let_go()
+
+    app.on_shutdown.append(let_go)
     app.add_routes([*reading_routes(site), *worker_routes(use), *watching_routes])
     return app
 

@@ -75,6 +75,8 @@ def ask(farm: Farm, worker: Worker, now: Moment, most: int = 1) -> Answer:
     With ``most`` > 1 it may get short tasks ahead of time (15.6).
     """
     give_back_reserved(farm, worker, now)
+    if farm.awaits_server:
+        return None
     if worker.status_requested is not None:
         return StatusWanted(worker.status_requested)
     if not worker.is_approved:
@@ -220,7 +222,7 @@ def _hand_out(farm: Farm, worker: Worker, task: Task, now: Moment) -> HandOut:
     if is_again and task.attempt:
         farm.attempt_ended(task)
     task.has_begun = is_again and task.has_begun and not worker.knows_attempts
-    task.attempt += 1
+    task.attempt = farm.next_attempt(task)
     task.activity = f"Handed to {worker.name}"
     _hold(farm, worker, task, now)
     return HandOut(task, task.attempt)
@@ -228,7 +230,7 @@ def _hand_out(farm: Farm, worker: Worker, task: Task, now: Moment) -> HandOut:
 
 def _reserve(farm: Farm, worker: Worker, task: Task) -> HandOut:
     """Let a Worker have a task ahead of time: it stays queued, and nobody else gets it."""
-    task.attempt += 1
+    task.attempt = farm.next_attempt(task)
     task.worker, task.is_reserved, task.has_begun, task.seq = worker, True, False, 0
     task.activity = f"Next at {worker.name}"
     worker.reserved.append(task)

@@ -72,6 +72,10 @@ class Farm:
         self.limits = Limits()
         self.waiting_for: dict[str, set[str]] = {}
         """Jobs (by id) that others wait for, and those others."""
+        self.attempts_above = 0
+        """Whatever is handed out gets a higher attempt than this: those up to it may belong to a past that was lost."""
+        self.awaits_server = False
+        """The store was restored from a backup: nothing is handed out until the Server has said what it knows."""
         self.before_start: set[str] = set()
         """Jobs (by id) whose start time has not come."""
         self.explained = 0
@@ -175,6 +179,16 @@ class Farm:
         """Count a task that was active when the farm was put together."""
         self.limits.take(task.kind)
         self._look_at_room(task.job)
+
+    def go_on_with_server(self) -> None:
+        """Hand out tasks again after a restore: the Server was heard."""
+        if self.awaits_server:
+            self.awaits_server = False
+            self.offer_work(workers=len(self.workers))
+
+    def next_attempt(self, task: Task) -> int:
+        """Return the number of a task's next attempt."""
+        return max(task.attempt, self.attempts_above) + 1
 
     def list_runnable(self, tasks: Iterable[Task]) -> None:
         """List tasks that became runnable."""

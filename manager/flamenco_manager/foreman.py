@@ -240,6 +240,12 @@ class Foreman:
                 del self._parked[worker.id]
         return parked.result() if parked.done() else (None, commit)
 
+    def let_go(self) -> None:
+        """End all asks that wait, with "no task": we stop, and they need not wait for nothing."""
+        for parked in self._parked.values():
+            if not parked.answer.done():
+                parked.answer.set_result((None, _done()))
+
     def _end_parked(self, worker: Worker) -> None:
         """End an older ask of the same Worker with "no task": only the newest is meant."""
         older = self._parked.pop(worker.id, None)

@@ -92,8 +92,9 @@ def begin(
     if job.is_pause_wanted:
         job.status, job.is_pause_wanted = JobStatus.PAUSED, False
         for task in tasks:
-            task.status = TaskStatus.PAUSED
-            farm.task_changed(task)
+            if task.status.is_waiting:
+                task.status = TaskStatus.PAUSED
+                farm.task_changed(task)
         links = link(tasks)
     _enter(farm, job, tasks, links, now, others)
     farm.job_changed(job)

@@ -21,6 +21,14 @@ from flamenco_core.wire.manager_api import (
     TaskDefinitionSchema,
 )
 from flamenco_core.wire.plain_tasks import plain_task
+from flamenco_core.wire.resync import (
+    Known,
+    KnownSchema,
+    ResyncReply,
+    ResyncReplySchema,
+    ResyncRequest,
+    ResyncRequestSchema,
+)
 from flamenco_runtime.http_client import Reply, Unreachable, error_of, send
 from flamenco_runtime.json_body import load_document, load_json
 from flamenco_runtime.strict_json import parse_json_lines
@@ -32,6 +40,9 @@ TASKS_AT_ONCE = 250
 
 _HELLO = HelloSchema()
 _HELLO_REPLY = HelloReplySchema()
+_RESYNC = ResyncRequestSchema()
+_RESYNC_REPLY = ResyncReplySchema()
+_KNOWN = KnownSchema()
 _ORDERS = OrdersSchema()
 _JOB = JobDefinitionSchema()
 _TASK = TaskDefinitionSchema()
@@ -60,6 +71,20 @@ class ServerClient:
         """Wait for orders after a number; asking acknowledges those up to it."""
         reply = await self._call("GET", f"orders?after={after}&wait={ORDERS_WAIT_S}")
         return list(load_json(_ORDERS, reply.body).orders)
+
+    async def resync(self, request: ResyncRequest) -> ResyncReply:
+        """Begin anew, since the two stores do not fit."""
+        reply = await self._call("POST", "resync", document=_RESYNC.dump(request))
+        answer: ResyncReply = load_json(_RESYNC_REPLY, reply.body)
+        return answer
+
+    async def known(self) -> AsyncIterator[Known]:
+        """Stream what the Server knows of our jobs, tasks and Workers; a job comes before its tasks."""
+        rest = b""
+        async for piece in self._stream("resync"):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                yield load_json(_KNOWN, line)
 
     async def job(self, job_id: str) -> JobDefinition:
         """Fetch a job's definition. Raises NotFound when it is gone."""

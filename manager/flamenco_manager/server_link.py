@@ -81,6 +81,21 @@ class Introduction:
     name: str
     jobs_folder: str
 
+    def hello(self, state: LinkState, first_report: int, previous_digest: str) -> Hello:
+        """Say who we are and how far we have come; the report comes from ``Outbox.first_report``."""
+        return Hello(
+            name=self.name,
+            software=f"Flamenco {VERSION}",
+            platform=platform.system().lower(),
+            feed=state.feed,
+            server_feed=state.server_feed,
+            jobs_folder=self.jobs_folder,
+            last_order=state.last_order,
+            last_order_digest=state.last_order_digest,
+            first_report=first_report,
+            previous_report_digest=previous_digest,
+        )
+
 
 class ServerLink:
     """Keeps the Server and this Manager in step, for as long as it runs, whatever happens to the connection."""
@@ -120,7 +135,10 @@ class ServerLink:
             self._uploads.wake()
 
     async def run(self) -> None:
-        """Stay linked for ever: another feed, or a gap, leads to a new hello."""
+        """Stay linked for ever: another feed, or a gap, leads to a new hello.
+
+        Raises MustResync when the two stores do not fit together any more.
+        """
         while True:
             await self._hello()
             self._changed.set()
@@ -143,13 +161,8 @@ class ServerLink:
         for pause_s in pauses():
             try:
                 await self._say_hello()
-            except MustResync as error:
-                log.error(
-                    "this Manager and its Server do not fit together any more",
-                    why=str(error),
-                    what_to_do="one of their data folders was lost or restored; put back the newer one, or remove this "
-                    "Manager's data folder and link it again with a new token",
-                )
+            except MustResync:
+                raise
             except FlamencoError as error:
                 log.warning("no link to the Server yet", error=str(error))
             else:
@@ -159,20 +172,7 @@ class ServerLink:
     async def _say_hello(self) -> None:
         state = await self._outbox.state()
         first_report, previous_digest = await self._outbox.first_report()
-        reply = await self._server.hello(
-            Hello(
-                name=self._introduction.name,
-                software=f"Flamenco {VERSION}",
-                platform=platform.system().lower(),
-                feed=state.feed,
-                server_feed=state.server_feed,
-                jobs_folder=self._introduction.jobs_folder,
-                last_order=state.last_order,
-                last_order_digest=state.last_order_digest,
-                first_report=first_report,
-                previous_report_digest=previous_digest,
-            )
-        )
+        reply = await self._server.hello(self._introduction.hello(state, first_report, previous_digest))
         _check_fit(state, first_report, reply)
         await self._outbox.adopt_server(reply.feed)
         await self._outbox.acknowledged(reply.next_report - 1)

@@ -9,13 +9,16 @@ from typing import Any
 
 import structlog
 
+from flamenco_core.errors import FlamencoError
 from flamenco_manager.announcing import announced
-from flamenco_manager.app import running
-from flamenco_manager.http.meanwhile import Meanwhile, Starting
+from flamenco_manager.app import resynced, running
+from flamenco_manager.http.meanwhile import BeginningAnew, Meanwhile, Starting
 from flamenco_manager.room import room_on_disk
+from flamenco_manager.server_link import MustResync
 from flamenco_manager.settings import Settings
 from flamenco_runtime.clock import utc_now
 from flamenco_runtime.data_folder import held_folder
+from flamenco_runtime.http_client import pauses
 from flamenco_runtime.journal import StoreFull, StoreLocked
 from flamenco_runtime.service import Door
 from flamenco_runtime.tls import ServedCertificate
@@ -43,11 +46,16 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
             settings.name, address, settings.discovery, hosts=lambda: certificate.facts.hosts if certificate else ()
         ),
     ):
-        told = _Once(partial(ready, address.url))
+        told, tries = _Once(partial(ready, address.url)), pauses()
         while not stop.is_set():
             try:
                 # In a task of its own: a TaskGroup in it cancels the task that it runs in when the store fails.
                 await asyncio.create_task(_serve_once(settings, door, stop, told))
+            except MustResync as error:
+                log.warning("this Manager and its Server do not fit together; they begin anew", why=str(error))
+                meanwhile.why = BeginningAnew()
+                await _either(stop.wait(), _begin_anew(settings, next(tries)))
+                meanwhile.why = Starting()
             except StoreLocked as error:
                 log.error("the store cannot be opened yet", error=str(error))
                 meanwhile.why = error
@@ -79,6 +87,17 @@ async def _certificate(settings: Settings) -> AsyncIterator[ServedCertificate | 
     finally:
         following.cancel()
         await asyncio.wait({following})
+
+
+async def _begin_anew(settings: Settings, pause_s: float) -> None:
+    """Try once; when that does not work, we go on as before for a while: Workers should not have to wait for it."""
+    try:
+        await resynced(settings, utc_now)
+    except StoreFull:
+        raise
+    except FlamencoError as error:
+        log.error("this Manager and its Server cannot begin anew yet", error=str(error))
+        await asyncio.sleep(pause_s)
 
 
 async def _serve_once(settings: Settings, door: Door, stop: asyncio.Event, ready: Callable[[], None]) -> None:

@@ -89,6 +89,9 @@ def _of_the_task(task: Task) -> Iterator[Reason]:
 
 
 def _of_the_farm(farm: Farm, task: Task) -> Iterator[Reason]:
+    if farm.awaits_server:
+        text = "The Manager's store was restored: it hands out nothing until the Server has said what it knows."
+        yield Reason("restored", text, act="wait until the Server can be reached")
     used_up = farm.limits.used_up(task.kind)
     if used_up is not None and used_up.is_project:
         text = f"Project {used_up.name} has as many Workers as it may have ({used_up.capacity})."

@@ -77,6 +77,8 @@ class Journal:
         self._batch = _Batch()
         self._filled = threading.Condition()
         self._closing = False
+        self._is_ending = False
+        """What is written now is the last."""
         self._failure: BaseException | None = None
         self._is_locked_out = False
         self.on_commit: Callable[[int, float], None] = lambda _works, _seconds: None
@@ -152,11 +154,13 @@ class Journal:
         """Commit what is written, then close the file. Closing it again does nothing."""
         if self._closing:
             return
+        self._closing = True
+        # First: only whoever may write, and is the last, leaves one file behind and no log beside it.
+        await self._loop.run_in_executor(self._reader, self._close_reader)
         with self._filled:
-            self._closing = True
+            self._is_ending = True
             self._filled.notify()
         await asyncio.to_thread(self._thread.join)
-        await self._loop.run_in_executor(self._reader, self._close_reader)
         self._reader.shutdown()
 
     def _check_open(self) -> None:
@@ -168,7 +172,7 @@ class Journal:
     def _write_batches(self) -> None:
         while True:
             with self._filled:
-                while not self._batch.works and not self._closing:
+                while not self._batch.works and not self._is_ending:
                     self._filled.wait()
                 batch = self._batch
                 if not batch.works:

@@ -12,6 +12,7 @@ from aiohttp import web
 from flamenco_core.errors import Unavailable
 from flamenco_runtime.clock import Clock, utc_now
 from flamenco_runtime.data_folder import held_folder
+from flamenco_runtime.free_space import FreeSpace, Measure, free_bytes
 from flamenco_runtime.problems import problems
 from flamenco_runtime.service import listening
 from flamenco_server.accounts import ensure_admin
@@ -77,6 +78,7 @@ class _Services:
     thumbnails: ThumbnailFolder
     steering: Steering
     sweeper: Sweeper
+    space: FreeSpace
 
 
 async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
@@ -91,7 +93,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
 
 
 @asynccontextmanager
-async def build_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[web.Application]:
+async def build_app(
+    settings: Settings, clock: Clock = utc_now, measure: Measure = free_bytes
+) -> AsyncIterator[web.Application]:
     """Build the Server on its data folder; its background work lasts as long as the context."""
     failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     async with (
@@ -99,11 +103,14 @@ async def build_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator
         open_store(settings.data, failure.set_result) as store,
     ):
         await _ensure_connection(store, settings, clock)
-        services = _services(store, settings, clock)
+        space = FreeSpace(settings.data, settings.least_free_mib, measure)
+        await space.look()
+        services = _services(store, settings, clock, space)
         await services.blobs.prepare()
         watch = ManagerWatch(services.view, services.bus)
         loops = [
             services.compiler.run(),
+            space.look_for_ever(),
             services.live.run(),
             services.sweeper.run(),
             watch.run(),
@@ -113,7 +120,7 @@ async def build_app(settings: Settings, clock: Clock = utc_now) -> AsyncIterator
             yield _application(services, await asyncio.to_thread(load_site))
 
 
-def _services(store: SqliteStore, settings: Settings, clock: Clock) -> _Services:
+def _services(store: SqliteStore, settings: Settings, clock: Clock, space: FreeSpace) -> _Services:
     bus = InProcessBus()
     view = FarmView(store.reader, clock)
     steering = Steering(store.asks, bus)
@@ -129,11 +136,12 @@ def _services(store: SqliteStore, settings: Settings, clock: Clock) -> _Services
         links=LinkDesk(store.link_requests, bus, clock),
         job_types=job_types,
         compiler=Compiler(store.compiles, job_types, bus, clock),
-        blobs=BlobFolder(settings.data / "blobs"),
+        blobs=BlobFolder(settings.data / "blobs", space),
         logs=logs,
         thumbnails=thumbnails,
         steering=steering,
         sweeper=Sweeper(store.bin, steering, logs, thumbnails, clock),
+        space=space,
     )
 
 
@@ -160,7 +168,14 @@ def _people_routes(services: _Services) -> list[web.RouteDef]:
     store, view, bus, clock = services.store, services.view, services.bus, services.clock
     steering = services.steering
     submitting = Submitting(
-        store.jobs, store.farm, store.reader, services.job_types, services.blobs, bus, services.compiler.compile_soon
+        store.jobs,
+        store.farm,
+        store.reader,
+        services.job_types,
+        services.blobs,
+        bus,
+        services.compiler.compile_soon,
+        services.space,
     )
     log_desk = LogDesk(store.reader, store.logs, store.orders, bus)
     return [
@@ -192,6 +207,7 @@ def _manager_routes(services: _Services) -> list[web.RouteDef]:
         orders=services.orders,
         jobs=store.jobs,
         reports=store.reports,
+        resyncs=store.resyncs,
         logs=store.logs,
         log_folder=services.logs,
         thumbnails=store.thumbnails,

@@ -18,6 +18,7 @@ from flamenco_core.wire.worker_api import (
     ProgramSchema,
 )
 from flamenco_manager.stores import reports
+from flamenco_manager.stores.outbox import prepare_link
 from flamenco_runtime.migrations import migrate
 
 SCHEMA = ReportSchema()
@@ -72,7 +73,7 @@ FACTS = st.fixed_dictionaries(
 ROWS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
     "workers": {
         "id": st.just(WORKER),
-        "secret_sha256": st.just(b""),
+        "secret_sha256": st.binary(min_size=32, max_size=32),
         "profile": _json(PROFILES),
         "status": _maybe(_words(WorkerStatus)),
         "status_requested": _maybe(_words(WorkerStatus)),
@@ -141,6 +142,7 @@ ROWS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
         "result": st.sampled_from(["done", "dropped", "expired"]),
         "why": TEXTS,
         "answer": _maybe(_json(OBJECTS)),
+        "change": NUMBERS,
     },
 }
 
@@ -176,6 +178,7 @@ def _told(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the report of a store with these rows, one of each kind."""
     connection = apsw.Connection(":memory:")
     migrate(connection, "flamenco_manager.stores.migrations")
+    prepare_link(connection, NODE_TEXT)
     for table, row in stored.items():
         columns = {**row, "unreported": 1}
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
@@ -198,3 +201,31 @@ def test_nothing_that_a_row_holds_is_left_out(stored: dict[str, dict[str, Any]])
     report = _told({table: {**row, **FULL[table]} for table, row in stored.items()})
     for kind in KINDS:
         assert set(report[kind][0]) == set(SCHEMA.fields[kind].inner.schema.fields), kind
+
+
+def test_what_became_of_an_order_is_told_when_all_that_it_changed_is_told() -> None:
+    connection = apsw.Connection(":memory:")
+    migrate(connection, "flamenco_manager.stores.migrations")
+    prepare_link(connection, NODE_TEXT)
+    connection.execute(
+        "INSERT INTO jobs (key, id, status, activity, counts, rev, unreported) VALUES (1, ?, 'active', '', '{}', 7, 0)",
+        (JOB,),
+    )
+    for index in range(4):
+        columns = "key, id, name, type, priority, depends_on, steps_total, rev, unreported"
+        bindings = (KEY + index, bytes([index]) * 16, "", "", 50, b"", 0, 3 + index, 1)
+        connection.execute(f"INSERT INTO tasks ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", bindings)
+    for number, change in ((1, 3), (2, 4), (3, 6)):
+        columns = "number, id, kind, applied_at, result, unreported, change"
+        bindings = (number, bytes([number]) * 16, "job.cancel", 0.0, "done", 1, change)
+        connection.execute(f"INSERT INTO orders ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", bindings)
+    told = []
+    while not (gathered := reports.gather(connection, most=2)).is_empty:
+        told.append(
+            (
+                [task["rev"][1] for task in gathered.objects["tasks"]],
+                [order["order"] for order in gathered.objects["orders"]],
+            )
+        )
+        reports.mark_reported(connection, gathered)
+    assert told == [([3, 4], [1]), ([5, 6], [2]), ([], [3])]

@@ -15,7 +15,7 @@ from flamenco_manager.tidying import KEEP_ORDERS, Tidying
 from flamenco_runtime.journal import Journal
 
 NOW = TestTime().wall()
-INSERT = "INSERT INTO orders VALUES (?, randomblob(16), 'task.log', NULL, ?, ?, '', ?, NULL)"
+INSERT = "INSERT INTO orders VALUES (?, randomblob(16), 'task.log', NULL, ?, ?, '', ?, NULL, 0)"
 
 
 @asynccontextmanager

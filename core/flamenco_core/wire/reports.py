@@ -247,7 +247,8 @@ class WorkerReport:
     """A Worker as its Manager sees it; ``current_task`` is the one that it holds.
 
     ``lazy``: what ``status_requested`` asks for comes after the current task; ``can_restart``: it comes back by itself;
-    ``forgotten``: people had it removed.
+    ``forgotten``: people had it removed; ``secret_sha256``: of what it proves with who it is, so that it need not be
+    approved again should the Manager lose its store.
     """
 
     id: str
@@ -272,6 +273,7 @@ class WorkerReport:
     can_restart: bool = False
     blocked: Sequence[Block] = ()
     forgotten: bool = False
+    secret_sha256: str | None = None
 
 
 class WorkerReportSchema(WireSchema):
@@ -298,6 +300,7 @@ class WorkerReportSchema(WireSchema):
     can_restart = Boolean()
     blocked = fields.List(fields.Nested(BlockSchema))
     forgotten = Boolean()
+    secret_sha256 = Sha256(allow_none=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a Manager answers while its store is being read, or waits for room on its disk."""
+"""What a Manager answers while its store is being read, compared with its Server's, or waits for room on its disk."""
 
 from aiohttp import web
 
@@ -15,6 +15,15 @@ class Starting(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("The Manager is starting: it reads its store. Try again in a moment.")
+
+
+class BeginningAnew(Unavailable):
+    """The Manager and its Server compare what they know."""
+
+    type = "beginning-anew"
+
+    def __init__(self) -> None:
+        super().__init__("The Manager compares with its Server what both know, since a store was restored. Try again.")
 
 
 class Meanwhile:

@@ -12,6 +12,7 @@ from flamenco_core.wire.manager_api import JobDefinition, JobDefinitionSchema, T
 from flamenco_core.wire.worker_api import Command
 from flamenco_manager.model import Job, Task
 from flamenco_manager.stores import rows
+from flamenco_manager.stores.known import take_kept
 from flamenco_runtime.journal import Journal, executing
 
 SLICE_TASKS = 250
@@ -68,6 +69,7 @@ class ArrivalStore:
             body = zlib.compress(lines, 1)
             connection.executemany(_NEW_TASK, new)
             connection.execute("INSERT INTO command_slices VALUES (?, ?, ?)", (job.key, tasks[0].index, body))
+            take_kept(connection, [(row[0], row[1]) for row in new])
 
         return self._journal.write(work)
 

@@ -91,6 +91,12 @@ class FarmStore:
         """Return the number of the last change that was stored."""
         return await self._journal.read(lambda connection: int(connection.execute("SELECT changes FROM link").get))
 
+    async def past(self) -> tuple[int, bool]:
+        """Return above what attempts are counted, and whether the store was restored and waits for the Server."""
+        query = "SELECT attempts_above, is_restored FROM link"
+        attempts_above, is_restored = await self._journal.read(lambda connection: connection.execute(query).get)
+        return attempts_above, bool(is_restored)
+
     async def load(self, farm: Farm, now: Moment) -> "list[StoredJob]":
         """Read Workers into the farm, and return its unfinished jobs with their tasks.
 

@@ -14,6 +14,8 @@ from flamenco_manager.stores import reports, rows
 from flamenco_manager.stores.farm_store import Also
 from flamenco_runtime.journal import Journal, executing
 
+_NOTE_ORDER = "INSERT OR IGNORE INTO orders SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, changes FROM link"
+
 MOST_ROWS = 1_000
 """A report holds at most so many objects of a kind; the next report has the rest."""
 
@@ -58,11 +60,11 @@ class Outbox:
 
     async def state(self) -> LinkState:
         """Return how far both sides have come."""
-        return await self._journal.read(_state)
+        return await self._journal.read(link_state)
 
     async def adopt_server(self, feed: str) -> None:
         """Note the feed of the Server's store."""
-        await self._write("UPDATE link SET server_feed = ?", (rows.id_bytes(feed),))
+        await self._write("UPDATE link SET server_feed = ?, is_restored = 0", (rows.id_bytes(feed),))
 
     async def farm_settings(self) -> Mapping[str, Any]:
         """Return the farm's settings that the Server said last."""
@@ -108,7 +110,7 @@ class Outbox:
         )
 
         def work(connection: apsw.Connection) -> None:
-            connection.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", bindings)
+            connection.execute(_NOTE_ORDER, bindings)
             connection.execute("UPDATE link SET last_order = ?, last_order_digest = ?", (order.order, digest))
 
         return work
@@ -224,7 +226,8 @@ def prepare_link(connection: apsw.Connection, new_feed: str) -> None:
         )
 
 
-def _state(connection: apsw.Connection) -> LinkState:
+def link_state(connection: apsw.Connection) -> LinkState:
+    """Read how far both sides have come."""
     query = "SELECT feed, server_feed, last_order, last_order_digest, next_report, last_report_digest FROM link"
     row: Any = connection.execute(query).fetchone()
     feed, server_feed, *rest = row
@@ -236,7 +239,7 @@ def _next_report(connection: apsw.Connection) -> tuple[FrozenReport, reports.Gat
     gathered = reports.gather(connection, MOST_ROWS)
     if gathered.is_empty:
         return None
-    state = _state(connection)
+    state = link_state(connection)
     document = {"report": state.next_report, "previous": state.last_report_digest, **gathered.objects}
     is_all = all(len(objects) < MOST_ROWS for objects in gathered.objects.values())
     return FrozenReport(state.next_report, orjson.dumps(document), is_all), gathered

@@ -12,12 +12,9 @@ import apsw
 import orjson
 
 from flamenco_core.statuses import JobStatus, WorkerStatus
-from flamenco_core.wire.schema import rfc3339
+from flamenco_core.wire.schema import LARGEST_INTEGER, rfc3339
 from flamenco_manager.stores import rows
 from flamenco_manager.stores.rows import Row
-
-EPOCH = 1
-"""Raised when a store is put back from a backup, which nothing does yet."""
 
 Document = dict[str, Any]
 """An object of a report."""
@@ -40,17 +37,19 @@ _PROFILE = (
 )
 """Of what a Worker said of itself, the Server hears this."""
 
-_ORDERS = "SELECT number, result, why, answer FROM orders WHERE unreported = 1 LIMIT ?"
+_ORDERS = """
+SELECT number, result, why, answer FROM orders WHERE unreported = 1 AND change <= ? ORDER BY number LIMIT ?
+"""
 _JOBS = """
 SELECT key, id, rev, status, activity, counts, steps_completed, steps_total, started_at, finished_at, facts,
     is_deleted
-FROM jobs WHERE unreported = 1 LIMIT ?
+FROM jobs WHERE unreported = 1 ORDER BY rev LIMIT ?
 """
 _TASKS = """
 SELECT tasks.key, tasks.id, jobs.id, tasks.rev, tasks.status, attempt, tasks.activity, tasks.steps_completed,
     tasks.steps_total, worker, workers.profile, failed_by, result, tasks.started_at, tasks.finished_at
 FROM tasks JOIN jobs ON jobs.key = tasks.key >> 20 LEFT JOIN workers ON workers.id = worker
-WHERE tasks.unreported = 1 LIMIT ?
+WHERE tasks.unreported = 1 ORDER BY tasks.rev LIMIT ?
 """
 _FRAMES = """
 SELECT frames.task, frames.frame, frames.layer, jobs.id, tasks.id, frames.attempt, frames.rev, path, size_bytes, sha256,
@@ -60,11 +59,13 @@ WHERE frames.unreported = 1 LIMIT ?
 """
 _WORKERS = """
 SELECT workers.id, workers.rev, profile, workers.status, is_approved, status_requested, tasks.id, last_seen, is_lazy,
-    tags, schedule, is_forgotten
-FROM workers LEFT JOIN tasks ON tasks.key = current_task WHERE workers.unreported = 1 LIMIT ?
+    tags, schedule, is_forgotten, secret_sha256
+FROM workers LEFT JOIN tasks ON tasks.key = current_task WHERE workers.unreported = 1 ORDER BY workers.rev LIMIT ?
 """
 _BLOCKING = """SELECT id, status, facts FROM jobs WHERE instr(facts, '"blocked"') > 0"""
 """An index holds these jobs: there are few, however many others there are."""
+_IN_ORDER = ("jobs", "tasks", "workers")
+"""Kinds that are read in the order of their changes."""
 _WORKER_STATES = """
 SELECT number, worker, status, at, why FROM worker_states WHERE unreported = 1 ORDER BY number LIMIT ?
 """
@@ -84,10 +85,14 @@ class Gathered:
 
 
 def gather(connection: apsw.Connection, most: int) -> Gathered:
-    """Read what was not reported yet, at most so many rows of each kind."""
-    found, blocks = Gathered(), _blocks(connection)
+    """Read what was not reported yet, at most so many rows of each kind.
+
+    Jobs, tasks and Workers come in the order of their changes, and what became of an order when all that it changed is
+    in this report or an earlier one: should our store be lost then, the Server has either both or neither.
+    """
+    found, blocks, epoch = Gathered(), _blocks(connection), connection.execute("SELECT epoch FROM link").get
+    told_up_to = LARGEST_INTEGER
     for kind, query, read in (
-        ("orders", _ORDERS, _order),
         ("jobs", _JOBS, _job),
         ("tasks", _TASKS, _task),
         ("frames", _FRAMES, _frame),
@@ -95,9 +100,19 @@ def gather(connection: apsw.Connection, most: int) -> Gathered:
         ("worker_states", _WORKER_STATES, _worker_state),
     ):
         pairs = [read(row) for row in connection.execute(query, (most,))]
-        found.keys[kind] = [key for key, _ in pairs]
-        found.objects[kind] = [document for _, document in pairs]
+        if kind in _IN_ORDER and len(pairs) == most:
+            told_up_to = min(told_up_to, pairs[-1][1]["rev"] - 1)
+        _add(found, kind, pairs, epoch)
+    _add(found, "orders", [_order(row) for row in connection.execute(_ORDERS, (told_up_to, most))], epoch)
     return found
+
+
+def _add(found: Gathered, kind: str, pairs: list[_Told], epoch: int) -> None:
+    found.keys[kind] = [key for key, _ in pairs]
+    found.objects[kind] = documents = [document for _, document in pairs]
+    for document in documents:
+        if "rev" in document:
+            document["rev"] = [epoch, document["rev"]]
 
 
 def mark_reported(connection: apsw.Connection, gathered: Gathered) -> None:
@@ -126,7 +141,7 @@ def _job(row: Row) -> _Told:
     facts, is_deleted = orjson.loads(row[10]), row[11]
     document = {
         "id": rows.id_text(job),
-        "rev": [EPOCH, rev],
+        "rev": rev,
         "status": status,
         "activity": activity,
         "counts": orjson.loads(counts),
@@ -148,7 +163,7 @@ def _task(row: Row) -> _Told:
     document = {
         "id": rows.id_text(task),
         "job": rows.id_text(job),
-        "rev": [EPOCH, rev],
+        "rev": rev,
         "status": status,
         "attempt": attempt,
         "activity": activity,
@@ -171,7 +186,7 @@ def _frame(row: Row) -> _Told:
         "task": rows.id_text(task),
         "attempt": attempt,
         "frame": frame,
-        "rev": [EPOCH, rev],
+        "rev": rev,
         "path": path,
         "size_bytes": size_bytes,
         "sha256": sha256.hex(),
@@ -199,11 +214,11 @@ def _blocks(connection: apsw.Connection) -> _Blocks:
 
 def _worker(blocks: _Blocks, row: Row) -> _Told:
     worker, rev, profile, status, is_approved, status_requested, current_task, last_seen = row[:8]
-    is_lazy, tags, schedule, is_forgotten = row[8:]
+    is_lazy, tags, schedule, is_forgotten, secret_sha256 = row[8:]
     profile_said = orjson.loads(profile)
     document = {
         "id": rows.id_text(worker),
-        "rev": [EPOCH, rev],
+        "rev": rev,
         **{name: profile_said[name] for name in _PROFILE},
         "status": status or str(WorkerStatus.OFFLINE),
         "approved": bool(is_approved),
@@ -215,6 +230,7 @@ def _worker(blocks: _Blocks, row: Row) -> _Told:
         "schedule": _json(schedule),
         "blocked": blocks.get(rows.id_text(worker), []),
         "forgotten": bool(is_forgotten),
+        "secret_sha256": secret_sha256.hex(),
     }
     return (worker, rev), _said(document)
 

@@ -106,8 +106,8 @@ def task_row(task: Task, now: Moment) -> Row:
         orjson.dumps(marks) if marks else None,
         task.failed_with_job,
         orjson.dumps(task.result) if task.result is not None else None,
-        _seconds(task.started_at),
-        _seconds(task.finished_at),
+        seconds_of(task.started_at),
+        seconds_of(task.finished_at),
         task.rev,
         task.is_reserved,
         task.is_pause_wanted,
@@ -215,8 +215,8 @@ def job_row(job: Job) -> Row:
         orjson.dumps({str(status): count for status, count in job.counts.items() if count}),
         job.steps_completed,
         job.steps_total,
-        _seconds(job.started_at),
-        _seconds(job.finished_at),
+        seconds_of(job.started_at),
+        seconds_of(job.finished_at),
         job.rev,
     )
 
@@ -248,12 +248,12 @@ def worker_row(worker: Worker) -> Row:
         worker.has_signed_on_since,
         worker.lost_task.key if worker.lost_task else None,
         worker.task.key if worker.task else None,
-        _seconds(worker.last_seen),
+        seconds_of(worker.last_seen),
         worker.rev,
         worker.is_lazy,
         orjson.dumps(sorted(worker.tags)),
         orjson.dumps(_SCHEDULE.dump(worker.schedule)) if worker.schedule else None,
-        _seconds(worker.schedule_at),
+        seconds_of(worker.schedule_at),
         worker.is_forgotten,
     )
 
@@ -343,7 +343,8 @@ def _needs_row(task: TaskDefinition) -> bytes | None:
     return orjson.dumps(said) if said else None
 
 
-def _seconds(moment: datetime | None) -> float | None:
+def seconds_of(moment: datetime | None) -> float | None:
+    """Write a time as it is stored."""
     return None if moment is None else moment.timestamp()
 
 

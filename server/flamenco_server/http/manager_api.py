@@ -22,6 +22,7 @@ from flamenco_core.wire.manager_api import (
     ReportAcknowledgedSchema,
     ReportSchema,
 )
+from flamenco_core.wire.resync import ResyncReplySchema, ResyncRequestSchema
 from flamenco_runtime.clock import Clock
 from flamenco_runtime.json_body import MIB, json_reply, load_json, read_json, read_json_bytes, read_limited
 from flamenco_server.events import EventBus
@@ -32,10 +33,13 @@ from flamenco_server.manager_jobs import ManagerJobStore, job_for, task_stream
 from flamenco_server.managers import ManagerStore, check_feeds, receive_hello
 from flamenco_server.orders import LONGEST_WAIT_S, OrderDesk
 from flamenco_server.reports import ReceivedReport, ReportStore, receive_report
+from flamenco_server.resync import ResyncStore, begin_anew, known_lines
 from flamenco_server.task_logs import LARGEST_PIECE_BYTES, Attempt, LogFolder, LogStore, parse_piece, receive_log
 from flamenco_server.thumbnails import LARGEST_BYTES, ThumbnailFolder, ThumbnailStore, receive_thumbnail
 
 REPORT_LIMIT_BYTES = 16 * MIB
+RESYNC_LIMIT_BYTES = 64 * MIB
+"""It names every job that the Manager has, and every order of a month."""
 LARGEST_NUMBER = 2**53
 
 
@@ -64,6 +68,8 @@ class TasksQuery(Schema):
 
 _HELLO = HelloSchema()
 _HELLO_REPLY = HelloReplySchema()
+_RESYNC = ResyncRequestSchema()
+_RESYNC_REPLY = ResyncReplySchema()
 _ORDERS = OrdersSchema()
 _ORDERS_QUERY = OrdersQuery()
 _TASKS_QUERY = TasksQuery()
@@ -81,6 +87,7 @@ class ManagerDesk:
     orders: OrderDesk
     jobs: ManagerJobStore
     reports: ReportStore
+    resyncs: ResyncStore
     logs: LogStore
     log_folder: LogFolder
     thumbnails: ThumbnailStore
@@ -94,6 +101,8 @@ def manager_api_routes(desk: ManagerDesk) -> list[web.RouteDef]:
     linked = _linked(desk.managers)
     return [
         web.post("/api/v1/manager/hello", _hello(desk)),
+        web.post("/api/v1/manager/resync", _resync(desk)),
+        web.get("/api/v1/manager/resync", linked(_known(desk))),
         web.get("/api/v1/manager/orders", linked(_fetch_orders(desk))),
         web.get("/api/v1/manager/jobs/{job_id}", linked(_fetch_job(desk))),
         web.get("/api/v1/manager/jobs/{job_id}/tasks", linked(_fetch_tasks(desk))),
@@ -125,6 +134,28 @@ def _hello(desk: ManagerDesk) -> Handler:
         return json_reply(_HELLO_REPLY.dump(reply))
 
     return hello
+
+
+def _resync(desk: ManagerDesk) -> Handler:
+    async def resync(request: web.Request) -> web.StreamResponse:
+        body = await read_json_bytes(request, limit_bytes=RESYNC_LIMIT_BYTES)
+        said = await asyncio.to_thread(load_json, _RESYNC, body)
+        reply = await begin_anew(desk.resyncs, desk.bus, signed_in(request).id, said, now=desk.clock())
+        return json_reply(_RESYNC_REPLY.dump(reply))
+
+    return resync
+
+
+def _known(desk: ManagerDesk) -> Handler:
+    async def known(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": COMMANDS_MEDIA_TYPE})
+        response.enable_compression()
+        await response.prepare(request)
+        async for line in known_lines(desk.resyncs, signed_in(request).id):
+            await response.write(line)
+        return response
+
+    return known
 
 
 def _fetch_orders(desk: ManagerDesk) -> Handler:

@@ -11,6 +11,8 @@ CREATE TABLE link (
     next_report INTEGER NOT NULL DEFAULT 1,
     erased_job_key INTEGER NOT NULL DEFAULT 0,   -- the highest key of an erased job: keys are not used twice
     last_report_digest TEXT NOT NULL,
+    is_restored INTEGER NOT NULL DEFAULT 0,      -- from a backup: nothing is handed out until the Server was heard
+    attempts_above INTEGER NOT NULL DEFAULT 0,   -- what is handed out gets a higher attempt, also where a task has none
     farm_settings TEXT NOT NULL DEFAULT '{}'     -- JSON: what the Server said last
 );
 
@@ -139,8 +141,16 @@ CREATE TABLE orders (
     result TEXT,
     why TEXT NOT NULL DEFAULT '',
     unreported INTEGER NOT NULL,
-    answer BLOB                                  -- JSON, of orders that ask something
+    answer BLOB,                                 -- JSON, of orders that ask something
+    change INTEGER NOT NULL                      -- number of the change that it made, or of the last one before it
 );
+
+-- What the Server knew of tasks that this store has lost, until they have been fetched again.
+CREATE TABLE known_tasks (
+    id BLOB PRIMARY KEY,
+    said BLOB NOT NULL,                          -- JSON, as in a report
+    failed_with_job INTEGER NOT NULL
+) WITHOUT ROWID;
 
 -- Erased jobs of which rows are left; they go in slices, so that nobody waits for that.
 CREATE TABLE erasing (
@@ -175,12 +185,12 @@ CREATE TABLE preview_uploads (
     PRIMARY KEY (job, frame)
 ) WITHOUT ROWID;
 
-CREATE INDEX workers_unreported ON workers (unreported) WHERE unreported = 1;
+CREATE INDEX workers_unreported ON workers (rev) WHERE unreported = 1;
 CREATE INDEX workers_forgotten ON workers (is_forgotten) WHERE is_forgotten = 1;
 CREATE INDEX worker_states_unreported ON worker_states (unreported) WHERE unreported = 1;
 CREATE INDEX worker_states_by_time ON worker_states (at);
-CREATE INDEX jobs_unreported ON jobs (unreported) WHERE unreported = 1;
-CREATE INDEX tasks_unreported ON tasks (unreported) WHERE unreported = 1;
+CREATE INDEX jobs_unreported ON jobs (rev) WHERE unreported = 1;
+CREATE INDEX tasks_unreported ON tasks (rev) WHERE unreported = 1;
 CREATE INDEX frames_unreported ON frames (unreported) WHERE unreported = 1;
 CREATE INDEX orders_unreported ON orders (unreported) WHERE unreported = 1;
 CREATE INDEX orders_of_jobs ON orders (job) WHERE job IS NOT NULL;

@@ -92,6 +92,19 @@ def issue(db: apsw.Connection, manager_id: str, new: NewOrder) -> None:
     )
 
 
+def issue_again(db: apsw.Connection, manager_id: str, number: int) -> None:
+    """Give an order that was issued before the next number, as if nobody had heard of it; its id stays."""
+    last, previous = last_order(db, manager_id)
+    row = first(db.execute("SELECT * FROM orders WHERE manager = ? AND number = ?", (manager_id, number)))
+    assert row is not None
+    order = _order_of({**row, "number": last + 1})
+    db.execute(
+        "UPDATE orders SET number = ?, digest = ?, result = NULL, why = '', answer = NULL"
+        " WHERE manager = ? AND number = ?",
+        (order.order, order_digest(previous, order), manager_id, number),
+    )
+
+
 def last_order(db: apsw.Connection, manager_id: str) -> tuple[int, str]:
     """Return the number and the digest of the last order issued to a Manager."""
     row = first(

@@ -48,7 +48,7 @@ class SqliteReports:
 
 def _apply(db: apsw.Connection, manager_id: str, report: Report, now: datetime) -> Iterator[Change]:
     for result in report.orders:
-        yield from _apply_order_result(db, manager_id, result, now)
+        yield from apply_order_result(db, manager_id, result, now)
     for job in report.jobs:
         yield from _apply_job(db, manager_id, job)
     for task in report.tasks:
@@ -61,7 +61,8 @@ def _apply(db: apsw.Connection, manager_id: str, report: Report, now: datetime) 
         _add_worker_state(db, manager_id, state)
 
 
-def _apply_order_result(db: apsw.Connection, manager_id: str, result: OrderResult, now: datetime) -> Iterator[Change]:
+def apply_order_result(db: apsw.Connection, manager_id: str, result: OrderResult, now: datetime) -> Iterator[Change]:
+    """Note what became of an order, unless that is known."""
     row = first(
         db.execute(
             "UPDATE orders SET result = ?, why = ?, answer = ? WHERE manager = ? AND number = ? AND result IS NULL"

@@ -22,6 +22,7 @@ from flamenco_server.stores.sqlite.media import SqliteLogs, SqliteThumbnails
 from flamenco_server.stores.sqlite.orders import SqliteOrders
 from flamenco_server.stores.sqlite.reading import SqliteReader
 from flamenco_server.stores.sqlite.reports import SqliteReports
+from flamenco_server.stores.sqlite.resync import SqliteResyncs
 
 FILE_NAME = "server.sqlite"
 MIGRATIONS = "flamenco_server.stores.sqlite.migrations"
@@ -37,12 +38,13 @@ class SqliteStore:
     compiles: SqliteCompiles
     farm: SqliteFarm
     jobs: SqliteJobs
-    logs: SqliteLogs
     link_requests: SqliteLinkRequests
+    logs: SqliteLogs
     managers: SqliteManagers
     orders: SqliteOrders
     reader: SqliteReader
     reports: SqliteReports
+    resyncs: SqliteResyncs
     thumbnails: SqliteThumbnails
 
 
@@ -61,12 +63,13 @@ async def open_store(folder: Path, on_failure: Callable[[BaseException], None]) 
             compiles=SqliteCompiles(journal),
             farm=SqliteFarm(journal),
             jobs=SqliteJobs(journal),
+            link_requests=SqliteLinkRequests(journal),
             logs=SqliteLogs(journal),
             managers=SqliteManagers(journal),
-            link_requests=SqliteLinkRequests(journal),
             orders=SqliteOrders(journal),
             reader=SqliteReader(journal),
             reports=SqliteReports(journal),
+            resyncs=SqliteResyncs(journal),
             thumbnails=SqliteThumbnails(journal),
         )
     finally:

@@ -1,0 +1,194 @@
+"""Rows of what the Server knew, and this store has lost: jobs, tasks and Workers that come back."""
+
+from collections.abc import Iterable
+
+import apsw
+import orjson
+
+from flamenco_core.statuses import JobStatus, TaskStatus
+from flamenco_core.wire.reports import (
+    JobReport,
+    Rev,
+    SleepScheduleSchema,
+    TaskReport,
+    TaskReportSchema,
+    WorkerReport,
+)
+from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema
+from flamenco_manager.stores import rows
+
+_TAKE_TASK = """
+UPDATE tasks SET status = ?, attempt = ?, worker = (SELECT id FROM workers WHERE id = ?), activity = ?,
+    steps_completed = ?, failed_by = ?, result = ?, started_at = ?, finished_at = ?, rev = ?, requeued_by = ?,
+    failed_with_job = ?, is_held = 0, is_reserved = 0, is_pause_wanted = 0, seq = 0, marks = NULL, retry_at = NULL
+WHERE key = ?
+"""
+_TAKE_JOB = """
+UPDATE jobs SET is_cancelled = ?, is_deleted = ?, facts = ?, started_at = ?, finished_at = NULL, rev = ?,
+    status = CASE status WHEN 'under-construction' THEN status ELSE ? END
+WHERE key = ?
+"""
+_ADD_JOB = """
+INSERT INTO jobs (key, id, status, activity, is_cancelled, is_deleted, facts, counts, started_at, rev, unreported)
+SELECT max(erased_job_key, (SELECT coalesce(max(key), 0) FROM jobs)) + 1, ?, 'under-construction',
+    'The Manager fetches the job', ?, ?, ?, '{}', ?, ?, 1
+FROM link
+"""
+_ADD_WORKER = """
+INSERT INTO workers (id, secret_sha256, profile, status, status_before_error, status_requested, is_approved,
+    has_signed_on_since, lost_task, current_task, last_seen, rev, is_lazy, tags, schedule, schedule_at, is_forgotten,
+    unreported)
+VALUES (?, ?, ?, 'offline', NULL, NULL, ?, 1, NULL, NULL, ?, ?, 0, ?, ?, NULL, 0, 1)
+"""
+_PAUSED = (JobStatus.PAUSED, JobStatus.PAUSE_REQUESTED)
+_CANCELED = (JobStatus.CANCELED, JobStatus.CANCEL_REQUESTED)
+_TASK = TaskReportSchema()
+_HARDWARE = HardwareSchema()
+_PROGRAM = ProgramSchema()
+_SCHEDULE = SleepScheduleSchema()
+
+
+def is_better(said: TaskReport, status: str, attempt: int, rev: Rev, *, is_told: bool) -> bool:
+    """Tell whether what the Server knows of a task wins over what is here (manager-api.md, "When a store was lost").
+
+    ``is_told``: what is here is older than what the Server knows, wherever the two differ, but for what happened since
+    the store was restored; so the newer ``rev`` wins. Else the higher attempt, at equal attempts the ended one.
+    """
+    if is_told:
+        return is_newer(said.rev, rev)
+    if said.attempt != attempt:
+        return said.attempt > attempt
+    return said.status.is_ended and not TaskStatus(status).is_ended
+
+
+def is_newer(one: Rev, other: Rev) -> bool:
+    """Tell whether one ``rev`` is newer than another."""
+    return (one.epoch, one.commit) > (other.epoch, other.commit)
+
+
+def take_task(
+    connection: apsw.Connection, key: int, said: TaskReport, rev: int, *, failed_with_job: bool = False
+) -> None:
+    """Let a task be what the Server knows; one that was active is to be done again. Its job will be looked at.
+
+    ``failed_with_job``: if it was canceled, that was because too many others of its job had failed.
+    """
+    status = TaskStatus.QUEUED if said.status is TaskStatus.ACTIVE else said.status
+    failed_by = [(entry.worker, entry.reason) for entry in said.failed_by]
+    connection.execute(
+        _TAKE_TASK,
+        (
+            *(str(status), said.attempt, rows.id_bytes(said.worker) if said.worker else None, said.activity),
+            *(said.steps_completed, orjson.dumps(failed_by) if failed_by else None),
+            *(orjson.dumps(said.result) if said.result is not None else None, rows.seconds_of(said.started_at)),
+            *(rows.seconds_of(said.finished_at), rev, said.rev.commit),
+            *(failed_with_job and status is TaskStatus.CANCELED, key),
+        ),
+    )
+    connection.execute(
+        "UPDATE jobs SET status = 'queued', finished_at = NULL WHERE key = ?"
+        " AND status IN ('completed', 'failed', 'canceled')",
+        (rows.job_key_of(key),),
+    )
+
+
+def keep_for_later(connection: apsw.Connection, said: TaskReport, *, failed_with_job: bool) -> None:
+    """Keep what the Server knows of a task whose job has to be fetched again."""
+    body = orjson.dumps(_TASK.dump(said))
+    connection.execute(
+        "INSERT OR REPLACE INTO known_tasks VALUES (?, ?, ?)", (rows.id_bytes(said.id), body, failed_with_job)
+    )
+
+
+def take_kept(connection: apsw.Connection, tasks: Iterable[tuple[int, bytes]]) -> None:
+    """Let tasks (key, id) that were just fetched again be what was kept of them."""
+    if connection.execute("SELECT 1 FROM known_tasks LIMIT 1").get is None:
+        return
+    for key, task_id in tasks:
+        row = connection.execute("SELECT said, failed_with_job FROM known_tasks WHERE id = ?", (task_id,)).fetchone()
+        if row is not None:
+            said: TaskReport = _TASK.load(orjson.loads(row[0]))
+            take_task(connection, key, said, 0, failed_with_job=bool(row[1]))
+            connection.execute("DELETE FROM known_tasks WHERE id = ?", (task_id,))
+
+
+def take_job(connection: apsw.Connection, key: int, said: JobReport, rev: int) -> None:
+    """Let a job be as people want it by what the Server knows. Its status follows from its tasks."""
+    facts = orjson.loads(connection.execute("SELECT facts FROM jobs WHERE key = ?", (key,)).get)
+    facts |= {"priority": said.priority, "tag": said.tag, "asked": {**facts.get("asked", {}), **_asked(said)}}
+    status = JobStatus.PAUSED if said.status in _PAUSED else JobStatus.QUEUED
+    values = (
+        said.status in _CANCELED,
+        said.deleted,
+        orjson.dumps(facts),
+        rows.seconds_of(said.started_at),
+        rev,
+        str(status),
+    )
+    connection.execute(_TAKE_JOB, (*values, key))
+
+
+def add_job(connection: apsw.Connection, said: JobReport, rev: int) -> None:
+    """Add a job that has to be fetched again."""
+    facts = {"asked": {**_asked(said), **({"paused": True} if said.status in _PAUSED else {})}}
+    values = (said.status in _CANCELED, said.deleted, orjson.dumps(facts), rows.seconds_of(said.started_at), rev)
+    connection.execute(_ADD_JOB, (rows.id_bytes(said.id), *values))
+
+
+def take_worker(connection: apsw.Connection, said: WorkerReport, rev: int) -> None:
+    """Take back a Worker, or what people decided of it; one whose secret nobody kept cannot come back."""
+    tags, schedule = orjson.dumps(sorted(said.tags)), said.schedule
+    stored_schedule = orjson.dumps(_SCHEDULE.dump(schedule)) if schedule else None
+    worker = rows.id_bytes(said.id)
+    if connection.execute("SELECT 1 FROM workers WHERE id = ?", (worker,)).get is not None:
+        statement = (
+            "UPDATE workers SET is_approved = ?, tags = ?, schedule = ?, schedule_at = NULL, rev = ? WHERE id = ?"
+        )
+        connection.execute(statement, (said.approved, tags, stored_schedule, rev, worker))
+    elif said.secret_sha256 is not None:
+        values = (said.approved, rows.seconds_of(said.last_seen), rev, tags, stored_schedule)
+        connection.execute(_ADD_WORKER, (worker, bytes.fromhex(said.secret_sha256), _profile(said), *values))
+
+
+def recount(connection: apsw.Connection, found: Iterable[tuple[int, str, int, int]]) -> None:
+    """Count the tasks of jobs anew. ``found``: job, status of tasks, how many, and their steps that are done."""
+    counts: dict[int, dict[str, int]] = {}
+    steps: dict[int, int] = {}
+    for job, status, count, steps_completed in found:
+        counts.setdefault(job, {})[status] = count
+        steps[job] = steps.get(job, 0) + steps_completed
+    for job, of_job in counts.items():
+        statement = "UPDATE jobs SET counts = ?, steps_completed = ? WHERE key = ?"
+        connection.execute(statement, (orjson.dumps(of_job), steps[job], job))
+        if TaskStatus.ACTIVE in of_job:
+            _count_active(connection, job)
+
+
+def _count_active(connection: apsw.Connection, job: int) -> None:
+    connection.execute(
+        "UPDATE jobs SET status = CASE status WHEN 'queued' THEN 'active' WHEN 'paused' THEN 'pause-requested'"
+        " ELSE status END WHERE key = ?",
+        (job,),
+    )
+
+
+def _asked(said: JobReport) -> dict[str, object]:
+    return {} if said.priority is None else {"priority": said.priority, "tag": said.tag}
+
+
+def _profile(said: WorkerReport) -> bytes:
+    return orjson.dumps(
+        {
+            "name": said.name,
+            "platform": said.platform,
+            "address": said.address,
+            "task_types": list(said.task_types),
+            "software": said.software,
+            "can_restart": said.can_restart,
+            "node": said.node,
+            "slot": said.slot,
+            "hardware": _HARDWARE.dump(said.hardware) if said.hardware else None,
+            "programs": [_PROGRAM.dump(program) for program in said.programs],
+            "features": [],
+        }
+    )
