@@ -149,7 +149,7 @@ async def _judge(wanted: Judgement) -> list[Verdict]:
         finally:
             await _left(visit)
     if wanted.as_json:
-        print_json(as_document(wanted.url, verdicts, is_flamenco3=wanted.scope.is_flamenco3))
+        print_json(as_document(wanted.url, verdicts, flamenco3=wanted.scope.is_flamenco3))
     else:
         printer.summary(wanted.url, verdicts)
     return verdicts

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from flamenco_cli.conformance import groups
 from flamenco_cli.conformance.visit import Visit
@@ -41,7 +42,10 @@ class Needs(Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One check. ``section`` is that of worker-api.md; ``mend`` tells whoever wrote the Manager what to do."""
+    """One check. ``section`` is that of ``document``, ``says`` what stands there, if that is quoted.
+
+    ``mend`` tells whoever wrote what is judged what to do; ``run`` takes what plays the other side.
+    """
 
     name: str
     section: str
@@ -49,13 +53,20 @@ class Check:
     expected: str
     mend: str
     needs: Needs
-    run: Callable[[Visit], Awaitable[None]]
+    run: Callable[[Any], Awaitable[None]]
     is_slow: bool = False
+    document: str = "worker-api.md"
+    says: str = ""
 
     @property
     def group(self) -> str:
         """The section that it belongs to."""
         return self.section.partition(".")[0]
+
+    @property
+    def cited(self) -> str:
+        """Where it is written."""
+        return f"{self.document}: “{self.says}”" if self.says else f"{self.document} {self.section}"
 
 
 class Outcome(StrEnum):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import Protocol
 
 from flamenco_cli.conformance.check import OURS, Check, Needs, Outcome, Verdict
 from flamenco_cli.conformance.peer import Differs
@@ -39,7 +39,7 @@ async def judged(visit: Visit, checks: Iterable[Check], scope: Scope, patience: 
             continue
         while True:
             try:
-                yield await _made(visit, check)
+                yield await made(visit, check)
             except NeedsApproval as waiting:
                 if await patience.is_over(str(waiting)):
                     yield Verdict(check, Outcome.NEEDS_APPROVAL, "see above")
@@ -68,11 +68,27 @@ class Patience:
         return False
 
 
-async def _made(visit: Visit, check: Check) -> Verdict:
+class Guest(Protocol):
+    """Whoever plays the other side: checks ask with it."""
+
+    def forget(self) -> None:
+        """Look at nothing that came before: a check begins."""
+
+    def what_came(self) -> str:
+        """Say in a few words what came in this check."""
+
+    def last(self) -> str:
+        """Say what came last."""
+
+    async def clean_up(self) -> None:
+        """Take back what a check left behind. Raises Differs."""
+
+
+async def made(guest: Guest, check: Check) -> Verdict:
     """Make one check, and clean up after it. Raises NeedsApproval, Unreachable."""
-    visit.peer.judged.clear()
+    guest.forget()
     try:
-        await check.run(visit)
+        await check.run(guest)
     except NeedsApproval:
         raise
     except NotJudged as reason:
@@ -80,32 +96,22 @@ async def _made(visit: Visit, check: Check) -> Verdict:
     except Differs as difference:
         return Verdict(check, Outcome.FAILED, str(difference))
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # an answer of a shape that no check foresaw
-        last = visit.peer.judged[-1].short if visit.peer.judged else "nothing"
-        return Verdict(check, Outcome.FAILED, f"an answer that cannot be read ({error!r}): {last}")
+        return Verdict(check, Outcome.FAILED, f"an answer that cannot be read ({error!r}): {guest.last()}")
     except Unreachable:
         raise
     except FlamencoError as error:  # of the Server that we asked for work
         return Verdict(check, Outcome.NOT_JUDGED, str(error))
     else:
-        return Verdict(check, Outcome.PASSED, _what_came(visit))
+        return Verdict(check, Outcome.PASSED, guest.what_came())
     finally:
-        await _cleaned_up(visit)
+        await _cleaned_up(guest)
 
 
-async def _cleaned_up(visit: Visit) -> None:
+async def _cleaned_up(guest: Guest) -> None:
     try:
-        await visit.clean_up()
+        await guest.clean_up()
     except Differs:
         return  # the checks that follow bring everything to a known state themselves
-
-
-def _what_came(visit: Visit) -> str:
-    """Write the statuses that were judged, as ``403 ×6, 200``; of a single answer, its body too."""
-    judged = visit.peer.judged
-    if len(judged) == 1:
-        return judged[0].short
-    runs = [(status, sum(1 for _ in run)) for status, run in groupby(answer.status for answer in judged)]
-    return ", ".join(f"{status} ×{times}" if times > 1 else str(status) for status, times in runs)
 
 
 def _missing(visit: Visit, check: Check, scope: Scope) -> str | None:

@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import aiohttp
@@ -102,6 +103,13 @@ class Peer:
         self.url = url.rstrip("/")
         self._http = http
         self.judged: list[Answer] = []
+
+    def what_came(self) -> str:
+        """Write the statuses that were judged, as ``403 ×6, 200``; of a single answer, its body too."""
+        if len(self.judged) == 1:
+            return self.judged[0].short
+        runs = [(status, sum(1 for _ in run)) for status, run in groupby(answer.status for answer in self.judged)]
+        return ", ".join(f"{status} ×{times}" if times > 1 else str(status) for status, times in runs)
 
     async def call(
         self,

@@ -1,7 +1,7 @@
 """What a person, or a program, gets to see of verdicts."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -16,14 +16,17 @@ _MARKS = {
     Outcome.NEEDS_APPROVAL: ("▲ wait", "doubtful"),
     Outcome.NOT_JUDGED: ("○ –   ", "quiet"),
 }
-DOCUMENT = "worker-api.md"
 
 
 class Printer:
-    """Prints verdicts as they come: a heading per section, a line per check, more where one failed."""
+    """Prints verdicts as they come: a heading per section, a line per check, more where one failed.
 
-    def __init__(self, console: Console) -> None:
+    ``titles`` are those of the sections, by the number or word that stands before them.
+    """
+
+    def __init__(self, console: Console, titles: Mapping[str, str] = GROUPS) -> None:
         self._console = console
+        self._titles = titles
         self._group = ""
 
     def show(self, verdict: Verdict) -> None:
@@ -31,10 +34,10 @@ class Printer:
         check = verdict.check
         if check.group != self._group:
             self._group = check.group
-            self._line(Text(f"\n{check.group}  {GROUPS[check.group]}", style="bold"))
+            self._line(Text(f"\n{check.group}  {self._titles[check.group]}", style="bold"))
         mark, style = _MARKS[verdict.outcome]
         line = Text.assemble((mark, style), f" {check.name}: ", (check.asked, "quiet"))
-        line.append(f" → expected {check.expected} ({DOCUMENT} {check.section})")
+        line.append(f" → expected {check.expected} ({check.cited})")
         came = harmless(verdict.came)
         if verdict.outcome is Outcome.FAILED:
             self._line(line)
@@ -56,18 +59,21 @@ class Printer:
         self._console.print(text, soft_wrap=True)
 
 
-def as_document(url: str, verdicts: Sequence[Verdict], *, is_flamenco3: bool) -> dict[str, Any]:
-    """Return everything for programs."""
+def as_document(
+    url: str, verdicts: Sequence[Verdict], titles: Mapping[str, str] = GROUPS, **facts: object
+) -> dict[str, Any]:
+    """Return everything for programs; ``facts`` are what else there is to say of the whole."""
     counts = Counter(verdict.outcome for verdict in verdicts)
     return {
         "url": url,
-        "flamenco3": is_flamenco3,
+        **facts,
         "summary": {_word(outcome): counts[outcome] for outcome in Outcome},
         "checks": [
             {
                 "name": verdict.check.name,
                 "section": verdict.check.section,
-                "group": GROUPS[verdict.check.group],
+                "group": titles[verdict.check.group],
+                **({"says": verdict.check.says} if verdict.check.says else {}),
                 "asked": verdict.check.asked,
                 "expected": verdict.check.expected,
                 "outcome": _word(verdict.outcome),

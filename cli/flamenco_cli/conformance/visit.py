@@ -189,6 +189,18 @@ class Visit:
         if not await self.until(visitor.state, is_wanted):
             raise NotJudged(f"The request to be {status} did not reach the Manager: is the Server's farm the same?")
 
+    def forget(self) -> None:
+        """Look at no answer that came before."""
+        self.peer.judged.clear()
+
+    def what_came(self) -> str:
+        """Say what was answered."""
+        return self.peer.what_came()
+
+    def last(self) -> str:
+        """Say what was answered last."""
+        return self.peer.judged[-1].short if self.peer.judged else "nothing"
+
     async def clean_up(self) -> None:
         """Give back what a check left: whatever goes wrong here, later checks notice."""
         for visitor in self._visitors.values():
