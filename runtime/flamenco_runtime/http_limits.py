@@ -18,7 +18,7 @@ class HttpLimits:
     """Until all headers are there, from the connection on, or from the first byte of the next request."""
     body_s: float = 10.0
     """Until a body is there that does not come at ``least_bytes_per_s``."""
-    unread_s: float = 5.0
+    unread_s: float = 4.0
     """How long the rest of a body is still taken, and thrown away, after its request was answered: a client that is cut
     off while it sends may not see the answer."""
     least_bytes_per_s: float = 16 * 1024
