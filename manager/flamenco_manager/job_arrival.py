@@ -85,6 +85,17 @@ class TaskStore(Protocol):
         """Return how jobs stand that have left memory."""
 
 
+class Space(Protocol):
+    """How much room there is for new jobs."""
+
+    @property
+    def missing(self) -> str | None:
+        """Say what is missing; None: there is enough."""
+
+    async def looked(self) -> None:
+        """Wait until somebody has looked again."""
+
+
 class Results(Protocol):
     """Where it is noted what became of the order that submitted a job."""
 
@@ -105,6 +116,7 @@ class Arrivals:
         jobs_folder: Path,
         variables: FarmVariables,
         slice_tasks: int,
+        space: Space,
     ) -> None:
         self._foreman = foreman
         self._store = store
@@ -114,6 +126,7 @@ class Arrivals:
         self._jobs_folder = jobs_folder
         self._variables = variables
         self._slice_tasks = slice_tasks
+        self._space = space
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
 
     def begin(self, job: Job) -> None:
@@ -144,6 +157,7 @@ class Arrivals:
     async def _bring_in(self, source: Source, job: Job) -> None:
         """Take a job as far as it goes. Raises Unavailable and OSError for what may work later."""
         try:
+            await self._wait_for_room(job)
             if _is_over(job):
                 await self._start(job)
                 return
@@ -233,12 +247,19 @@ class Arrivals:
                 return
             if await self._blobs.has(sha256):
                 continue
+            await self._wait_for_room(job)
             await self._say(job, f"Fetching files: {number} of {len(wanted)}")
             try:
                 await self._blobs.keep(sha256, source.blob(sha256))
             except NotFound as error:
                 names = [file.path for file in files if file.sha256 == sha256]
                 raise BadJob(f"The Server does not have the file {names[0]!r}; submit the job again.") from error
+
+    async def _wait_for_room(self, job: Job) -> None:
+        """Let a job wait while the disk is nearly full: what is at work must still be stored."""
+        while (missing := self._space.missing) is not None and not _is_over(job):
+            await self._say(job, f"Waits for disk space: {missing}")
+            await self._space.looked()
 
     async def _lay_out(self, job: Job, files: Sequence[JobFile]) -> None:
         await self._say(job, "Laying out the files")

@@ -52,13 +52,28 @@ class Uploader(Protocol):
         """Let the thumbnail of a frame be sent."""
 
 
+class NoRoomForPreviews(FlamencoError):
+    """The disk is nearly full. Whoever sent the preview is told: no Worker sends it again (worker-api.md 6.9)."""
+
+    type = "no-space"
+
+
+class Space(Protocol):
+    """How much room there is."""
+
+    @property
+    def missing(self) -> str | None:
+        """Say what is missing; None: there is enough."""
+
+
 class PreviewIntake:
     """Takes previews as Workers of ours make them, and frames of full size as Flamenco 3 Workers send them."""
 
-    def __init__(self, store: Store, previews: Previews, uploads: Uploader, spool: Path) -> None:
+    def __init__(self, store: Store, previews: Previews, uploads: Uploader, spool: Path, space: Space) -> None:
         self._store = store
         self._previews = previews
         self._uploads = uploads
+        self._space = space
         self._scaler = PreviewScaler(spool, self._keep)
 
     @property
@@ -76,7 +91,8 @@ class PreviewIntake:
         """Keep the preview of a frame, or of the newest one, at once or when it has been scaled.
 
         ``size`` is what the sender says that ``body`` has. A preview without a number is of its task's only frame, if
-        it has but one. Raises BadInput, TooLarge, UnknownImage, NoTaskOfPreview, TooManyPreviews, OSError.
+        it has but one. Raises BadInput, TooLarge, UnknownImage, NoTaskOfPreview, TooManyPreviews,
+        NoRoomForPreviews, OSError.
         """
         if content_type not in (JPEG, PNG, WEBP):
             raise UnknownImage(f"A preview is a JPEG, PNG or WebP image, not {content_type[:100]!r}.")
@@ -88,6 +104,8 @@ class PreviewIntake:
         if rendered is None:
             raise NoTaskOfPreview(f"There is no task {task_id}.")
         frame = _checked_frame(frame, rendered)
+        if self._space.missing is not None:
+            raise NoRoomForPreviews(f"Too little disk space for previews: {self._space.missing}.")
         async with aclosing(_measured(body)) as pieces:
             begin = await anext(pieces)
             if content_type == JPEG and is_small_jpeg(begin):

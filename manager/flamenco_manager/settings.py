@@ -96,6 +96,12 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = setting(
         (), "addresses or networks of proxies whose X-Forwarded-For is believed, with commas between", read=read_proxies
     )
+    least_free_mib: int = setting(
+        1024,
+        "MiB that stay free on the disk of data: with less, new jobs wait, and no files and previews are taken; 0: no "
+        "such floor",
+        least=0,
+    )
     connections_per_address: int = setting(
         1000, "connections that one address may hold; this machine, and proxies that are trusted, any number", least=1
     )

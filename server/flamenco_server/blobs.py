@@ -49,7 +49,7 @@ class BlobStore(Protocol):
     async def receive(self, sha256: str, chunks: AsyncIterable[bytes]) -> bool:
         """Keep a blob; when this returns it survives a power cut. Tells whether it is new.
 
-        Raises BadDigest, WrongContents; nothing is kept then.
+        Raises BadDigest, WrongContents, NoSpace; nothing is kept then.
         """
 
     async def head(self, sha256: str, length: int) -> bytes:
@@ -59,11 +59,19 @@ class BlobStore(Protocol):
         """Return a file with its contents, to be read only. Raises NoSuchBlob."""
 
 
+class Space(Protocol):
+    """How much room there is for new files."""
+
+    def check(self) -> None:
+        """Refuse what would take up space. Raises NoSpace."""
+
+
 class BlobFolder:
     """Blobs in a directory: ``ab/abcdef…``; what is still arriving is in ``incoming/``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, space: Space) -> None:
         self._folder = folder
+        self._space = space
         self._incoming = folder / "incoming"
 
     async def prepare(self) -> None:
@@ -79,6 +87,7 @@ class BlobFolder:
         place = self._place(sha256)
         if await asyncio.to_thread(place.exists):
             return False
+        self._space.check()
         draft = self._incoming / new_id()
         try:
             await _write(draft, chunks, sha256)

@@ -92,6 +92,13 @@ class JobStore(Protocol):
         """Return the job that has this key, None if there is none. Raises IdempotencyKeyReused."""
 
 
+class Space(Protocol):
+    """How much room there is for new jobs."""
+
+    def check(self) -> None:
+        """Refuse what would take up space. Raises NoSpace."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submitting:
     """What submitting needs. ``compile_soon`` is told of each new job."""
@@ -103,6 +110,7 @@ class Submitting:
     blobs: BlobStore
     bus: EventBus
     compile_soon: Callable[[str], None]
+    space: Space
 
 
 async def submit_job(
@@ -110,10 +118,11 @@ async def submit_job(
 ) -> Submitted:
     """Check a submission, store it, and have it compiled. Nothing is stored of one that is refused.
 
-    Raises BadInput that names each field, JobTypeChanged, BadTerms, BlobsMissing, IdempotencyKeyReused.
+    Raises BadInput that names each field, JobTypeChanged, BadTerms, BlobsMissing, IdempotencyKeyReused, NoSpace.
     """
     if key is not None and (known := await desk.store.submitted_with(caller.name, key)):
         return Submitted(known, is_replay=True)
+    desk.space.check()
     loaded = await desk.job_types.get(wanted.type)
     if wanted.type_etag not in (None, loaded.etag):
         raise JobTypeChanged(wanted.type)

@@ -18,6 +18,7 @@ from flamenco_manager.app import FOREMAN, TASK_LOGS, build_app
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.settings import Settings
 from flamenco_manager.task_logs import TaskLogs
+from flamenco_runtime.free_space import free_bytes
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
 
@@ -158,9 +159,10 @@ class HttpWorker:
 async def manager_world(data: Path, server: FakeServer, **settings: Any) -> AsyncIterator[World]:
     """Run a Manager on ``data``; leaving it and entering again is a restart."""
     time, limits = settings.pop("time", None) or TestTime(), settings.pop("limits", None)
+    measure = settings.pop("measure", free_bytes)
     chosen = Settings(**{"server": server.url, "data": data, "token": TOKEN, "name": "site", **settings})
     async with (
-        build_app(chosen, time.wall, time.monotonic) as app,
+        build_app(chosen, time.wall, time.monotonic, measure=measure) as app,
         listening(app, Address("127.0.0.1", 0), limits or chosen.http_limits) as address,
         aiohttp.ClientSession() as session,
     ):

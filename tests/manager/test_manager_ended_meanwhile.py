@@ -27,6 +27,7 @@ from flamenco_manager.stores.farm_store import Also, StoredJob
 from flamenco_manager.task_logs import TaskLogs
 from flamenco_manager.task_updates import AttemptOver, TaskUpdates
 from flamenco_manager.waiting import JobState
+from flamenco_runtime.free_space import FreeSpace
 
 Deed = Callable[[], Awaitable[None]]
 
@@ -165,6 +166,7 @@ async def test_a_job_that_comes_while_the_one_it_waits_for_ends_does_not_wait_fo
             tmp_path / "jobs",
             FarmVariables({}, "/jobs", "linux"),
             250,
+            FreeSpace(tmp_path, 0),
         )
         source: Any = None  # all of it is here
         bringing = asyncio.create_task(arrivals.run(source))

@@ -17,6 +17,7 @@ import orjson
 from aiohttp import web
 from yarl import URL
 
+from flamenco_runtime.free_space import free_bytes
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
 from flamenco_server.app import build_app
@@ -229,9 +230,9 @@ class World:
 @asynccontextmanager
 async def server_world(data: Path, time: TestTime | None = None, **settings: Any) -> AsyncIterator[World]:
     """Run a Server on ``data``; leaving it and entering again is a restart."""
-    time = time or TestTime()
+    time, measure = time or TestTime(), settings.pop("measure", free_bytes)
     async with (
-        build_app(Settings(data=data, **settings), time.wall) as app,
+        build_app(Settings(data=data, **settings), time.wall, measure) as app,
         listening(app, Address("127.0.0.1", 0)) as address,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
     ):

@@ -21,6 +21,7 @@ from contracts.manager_store import ManagerStoreContract, OrderStoreContract
 from contracts.media_store import LogStoreContract, ThumbnailStoreContract
 from contracts.report_store import OrderResultContract, ReportsAtOnceContract, ReportStoreContract
 from contracts.server_store import Engine, ServerStore
+from flamenco_runtime.free_space import FreeSpace
 from flamenco_server.blobs import BlobFolder, WrongContents
 from flamenco_server.events import EventBus, InProcessBus
 from flamenco_server.stores.sqlite.store import open_store
@@ -134,7 +135,7 @@ class TestInProcessBus(EventBusContract):
 class TestBlobFolder(BlobStoreContract):
     @pytest.fixture
     async def blobs(self, tmp_path: Path) -> BlobFolder:
-        folder = BlobFolder(tmp_path / "blobs")
+        folder = BlobFolder(tmp_path / "blobs", FreeSpace(tmp_path, 0))
         await folder.prepare()
         return folder
 

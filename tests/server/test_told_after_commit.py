@@ -9,6 +9,7 @@ import pytest
 
 from contracts.server_store import ADA, NOON, Reporter, a_hello, compiled, job_report, linked, submitted
 from flamenco_core.identifiers import new_id
+from flamenco_runtime.free_space import FreeSpace
 from flamenco_server import job_requests
 from flamenco_server.accounts import Caller, CallerKind
 from flamenco_server.blobs import BlobFolder
@@ -50,8 +51,9 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 async def submitting(store: SqliteStore, bus: InProcessBus, folder: Path) -> None:
-    blobs = BlobFolder(folder / "blobs")
-    desk = Submitting(store.jobs, store.farm, store.reader, JobTypes(), blobs, bus, lambda _: None)
+    space = FreeSpace(folder, 0)
+    blobs = BlobFolder(folder / "blobs", space)
+    desk = Submitting(store.jobs, store.farm, store.reader, JobTypes(), blobs, bus, lambda _: None, space)
     wanted, caller = Submission("shot", "echo-sleep-test"), Caller(CallerKind.PERSON, new_id(), "ada", "admin")
     await submit_job(desk, wanted, None, caller, now=NOON)
 

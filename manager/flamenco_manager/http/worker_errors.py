@@ -5,7 +5,7 @@ from aiohttp import web
 
 from flamenco_core.errors import BadInput, FlamencoError, Forbidden, TooMany, Unavailable
 from flamenco_manager.http.worker_sign_in import signed_in
-from flamenco_manager.preview_intake import UnknownImage
+from flamenco_manager.preview_intake import NoRoomForPreviews, UnknownImage
 from flamenco_manager.preview_scaler import TooManyPreviews
 from flamenco_runtime.json_body import TooSlow, json_reply
 from flamenco_runtime.overload import Overloaded
@@ -62,6 +62,8 @@ def _status_of(error: FlamencoError) -> int:
         return 415
     if isinstance(error, TooManyPreviews):
         return 429
+    if isinstance(error, NoRoomForPreviews):
+        return 507
     if isinstance(error, BadInput) and not isinstance(error, UNREAD):
         return 400
     return status_of(error)
