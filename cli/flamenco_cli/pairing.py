@@ -13,14 +13,16 @@ from flamenco_manager.pairing import Invitation, Pairing
 from flamenco_runtime.data_folder import held_folder
 from flamenco_runtime.http_client import TIMEOUT
 from flamenco_runtime.service import stop_on_signals
+from flamenco_runtime.tls import trusting
 
 log = structlog.get_logger()
 
 
-async def paired(server: str, name: str, data: Path, *, quiet: bool) -> str | None:
+async def paired(server: str, name: str, data: Path, ca: Path | None, *, quiet: bool) -> str | None:
     """Show codes until a person has confirmed one, and keep the token; returns None when we are stopped first.
 
-    ``quiet``: the log is all that is written. Raises DataInUse, LinkRefused, NoPairing.
+    ``ca``: the only authority that is trusted for the Server. ``quiet``: the log is all that is written. Raises
+    BadCertificate, DataInUse, LinkRefused, NoPairing.
     """
 
     def show(invitation: Invitation) -> None:
@@ -35,7 +37,11 @@ async def paired(server: str, name: str, data: Path, *, quiet: bool) -> str | No
             say(_invitation(invitation, server, datetime.now().astimezone()))
 
     with stop_on_signals() as stop:
-        async with held_folder(data, "Manager"), aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        connector = aiohttp.TCPConnector(ssl=trusting(ca))
+        async with (
+            held_folder(data, "Manager"),
+            aiohttp.ClientSession(timeout=TIMEOUT, connector=connector) as session,
+        ):
             waiting = asyncio.create_task(Pairing(session, server, name, show, asyncio.sleep).token())
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)

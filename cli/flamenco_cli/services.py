@@ -74,7 +74,7 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
         from flamenco_manager.settings import Settings
     settings = _loaded(Settings, "FLAMENCO_MANAGER_", overrides, environ, config, logs)
     if settings.token is None and not is_linked(settings.data):
-        token = asyncio.run(_token(settings.server, settings.name, settings.data, environ, logs))
+        token = asyncio.run(_token(settings.server, settings.name, settings.data, settings.server_ca, environ, logs))
         if token is None:  # stopped before anybody confirmed the code
             return
         settings = dataclasses.replace(settings, token=token)
@@ -139,7 +139,9 @@ def is_linked(data: Path) -> bool:
     return (data / "link.json").exists()
 
 
-async def _token(server: str, name: str, data: Path, environ: Mapping[str, str], logs: Logs) -> str | None:
+async def _token(
+    server: str, name: str, data: Path, ca: Path | None, environ: Mapping[str, str], logs: Logs
+) -> str | None:
     """Get a Manager its token: from the Server itself if this user may do that, else from whoever confirms a code.
 
     Returns None when it is stopped meanwhile.
@@ -157,8 +159,7 @@ async def _token(server: str, name: str, data: Path, environ: Mapping[str, str],
     with _extra("manager"):
         from flamenco_cli.pairing import paired
 
-    configure_logging(level=logs.level, as_json=logs.as_json)
-    return await paired(server, name, data, quiet=logs.as_json)
+    return await paired(server, name, data, ca, quiet=logs.as_json)
 
 
 def _run(serve: Serve[S_contra], settings: S_contra, logs: Logs, *, quickly: bool = False) -> None:

@@ -105,7 +105,6 @@ async def running(
 ) -> AsyncIterator[web.Application]:
     """Build the service on a data folder that is held already; ``journals``: what opens its store."""
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, settings.token)
-    tls = await asyncio.to_thread(trusting, settings.server_ca)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     journal = await journals.open(settings.data / "manager.sqlite", _prepare, on_failure=failed.set_exception)
     limits = LogLimits(settings.most_log_mib * MIB)
@@ -113,7 +112,7 @@ async def running(
     try:
         await logs.restore()
         async with (
-            aiohttp.ClientSession(timeout=TIMEOUT, connector=aiohttp.TCPConnector(ssl=tls)) as session,
+            _calls_to_server(settings) as session,
             asyncio.TaskGroup() as group,
         ):
             server = ServerClient(session, settings.server, token)
@@ -149,12 +148,20 @@ async def running(
         await journal.close()
 
 
+@asynccontextmanager
+async def _calls_to_server(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open what the Server is called through, trusting whom the settings name. Raises BadCertificate."""
+    tls = await asyncio.to_thread(trusting, settings.server_ca)
+    async with aiohttp.ClientSession(timeout=TIMEOUT, connector=aiohttp.TCPConnector(ssl=tls)) as session:
+        yield session
+
+
 async def resynced(settings: Settings, clock: Clock) -> None:
     """Begin anew with the Server, on a data folder that is held and on which nothing else runs now."""
     token = await asyncio.to_thread(token_for, settings.data / "link.json", settings.server, None)
     journal = await Journal.open(settings.data / "manager.sqlite", _prepare)
     try:
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        async with _calls_to_server(settings) as session:
             server = ServerClient(session, settings.server, token)
             introduction = Introduction(settings.name, str(settings.data / "jobs"))
             await begin_anew(ResyncStore(journal), Outbox(journal), server, introduction, now=clock())
