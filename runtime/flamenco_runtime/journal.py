@@ -189,10 +189,17 @@ class Journal:
                     break
                 outcomes = [_Raised(full)] * len(batch.works)
             except BaseException as error:  # noqa: BLE001 (whatever it was, nobody may believe this batch)
+                self._let_go()
                 self._loop.call_soon_threadsafe(self._fail, batch, error)
-                break
+                return
             self._loop.call_soon_threadsafe(_resolve, batch, outcomes)
         with contextlib.suppress(apsw.FullError):  # there is no room to tidy up in; the next who opens it does
+            self._connection.close()
+
+    def _let_go(self) -> None:
+        """Close the file after a failure as it is: after a failed sync a second one may succeed, and mean nothing."""
+        with contextlib.suppress(apsw.Error):
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self._connection.close()
 
     def _undo(self) -> None:

@@ -4,6 +4,7 @@ It is forked from a process that has imported everything, so that a start costs 
 """
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -73,7 +74,8 @@ class ManagerProcess:
 
     async def kill(self) -> None:
         """``kill -9``, also if it is suspended."""
-        os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(self.pid, signal.SIGKILL)
         await self.ended()
 
     async def stop(self) -> int:

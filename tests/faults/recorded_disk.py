@@ -28,7 +28,7 @@ Node = int | str
 Name = tuple[Node, str]
 """A folder, and what something is called in it."""
 _SQLITE = (".sqlite", "-wal", "-journal")
-_UNWATCHED = ("lock", "link.json")
+_UNWATCHED = ("lock", "link.json", "control.sock")
 
 
 @dataclass(frozen=True, slots=True)
