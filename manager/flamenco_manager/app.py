@@ -225,6 +225,7 @@ def _assembled(
 
     foreman.on_change = _to_all(link.note, media_keeper.note)
     load = Load(settings.requests_at_once, settings.body_mib_at_once * MIB)
+    load.obstacle = journal.check_lock
     use = WorkerUseCases(
         foreman=foreman,
         gate=_gate(settings, foreman),
