@@ -56,12 +56,14 @@ class Load:
         self.size_bytes = 0
         self.refused = 0
         """How many were refused since the start."""
+        self.obstacle: Callable[[], None] = lambda: None
+        """Called for each request; raises Unavailable while nothing that comes could be done."""
         self._monotonic = monotonic
         self._said_s = float("-inf")
 
     @contextmanager
     def taken_on(self, request: web.Request) -> Iterator[None]:
-        """Count a request while the context lasts. Raises Overloaded."""
+        """Count a request while the context lasts. Raises as ``check`` does."""
         self.check()
         held = request[HELD] = Held(self)
         self.requests += 1
@@ -72,7 +74,11 @@ class Load:
             self.size_bytes -= held.size_bytes
 
     def check(self) -> None:
-        """Refuse a request that does not count itself, when there are too many that do. Raises Overloaded."""
+        """Refuse a request that does not count itself, when there are too many that do.
+
+        Raises Overloaded, and what the obstacle raises.
+        """
+        self.obstacle()
         if self.requests >= self.most_requests:
             raise self.refusal(f"{self.requests} requests are under way")
 

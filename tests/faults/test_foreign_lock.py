@@ -4,20 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import apsw
 import pytest
 from fake_server import TOKEN, FakeServer
 from foreign_lock import EXCLUSIVE, WHOLLY, locked
+from manager_world import TestTime, World, a_task
 from store_checks import NAME
 from waits import eventually
 
 from end_to_end.farm import free_port
-from flamenco_manager.app import build_app
+from flamenco_manager.app import FOREMAN, TASK_LOGS, build_app
 from flamenco_manager.serving import serve
 from flamenco_manager.settings import Settings
 from flamenco_runtime.journal import Journal, JournalClosed, StoreLocked
+from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
 
 
@@ -121,3 +124,36 @@ async def _why_not_ready(session: aiohttp.ClientSession, port: int) -> str:
     except aiohttp.ClientConnectionError:
         await asyncio.sleep(0.01)
         return ""
+
+
+async def test_while_the_store_is_locked_workers_are_told_to_come_later_and_nothing_is_lost(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    settings = Settings(server=server.url, data=tmp_path, token=TOKEN, name="site")
+    journals: list[Journal] = []
+
+    class Noted(HastyJournal):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            journals.append(self)
+
+    async with (
+        build_app(settings, journals=Noted) as app,
+        listening(app, Address("127.0.0.1", 0)) as address,
+        aiohttp.ClientSession() as session,
+    ):
+        world = World(address.url, server, session, TestTime(), app[FOREMAN], app[TASK_LOGS])
+        job = await server.submit([a_task(), a_task()])
+        first, second = await world.worker("first"), await world.worker("second")
+        tasks = await first.task(), await second.task()
+        async with locked(tmp_path / NAME):
+            said = asyncio.create_task(first.update(tasks[0], seq=1, taskStatus="completed"))
+            await eventually(lambda: is_locked_out(journals[0]))
+            reply = await second.update(tasks[1], seq=2, taskStatus="completed")
+            assert reply.status == 503
+            assert reply.headers["Retry-After"]
+            assert b"Another program locks" in reply.body
+            assert not said.done(), "it is answered once it is on disk"
+        assert (await said).status == 204
+        assert (await second.update(tasks[1], seq=2, taskStatus="completed")).status == 204
+        await server.until_job(job, "completed")
