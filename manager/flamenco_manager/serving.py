@@ -25,6 +25,9 @@ from flamenco_runtime.tls import ServedCertificate
 
 log = structlog.get_logger()
 
+CALM_S = 60.0
+"""After so long without a misfit, the next one has a cause of its own."""
+
 LOOK_AGAIN_S = 1.0
 """So long after a try it is looked whether the store is still locked by another program."""
 
@@ -46,7 +49,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
             settings.name, address, settings.discovery, hosts=lambda: certificate.facts.hosts if certificate else ()
         ),
     ):
-        told, tries = _Once(partial(ready, address.url)), pauses()
+        told, tries, anew_s = _Once(partial(ready, address.url)), pauses(), 0.0
         while not stop.is_set():
             try:
                 # In a task of its own: a TaskGroup in it cancels the task that it runs in when the store fails.
@@ -54,6 +57,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
             except MustResync as error:
                 log.warning("this Manager and its Server do not fit together; they begin anew", why=str(error))
                 meanwhile.why = BeginningAnew()
+                if time.monotonic() - anew_s > CALM_S:
+                    tries = pauses()
+                anew_s = time.monotonic()
                 await _either(stop.wait(), _begin_anew(settings, next(tries)))
                 meanwhile.why = Starting()
             except StoreLocked as error:
@@ -90,14 +96,15 @@ async def _certificate(settings: Settings) -> AsyncIterator[ServedCertificate | 
 
 
 async def _begin_anew(settings: Settings, pause_s: float) -> None:
-    """Try once; when that does not work, we go on as before for a while: Workers should not have to wait for it."""
+    """Try once; when that does not work, we go on as before for a while: Workers should not have to wait for it.
+
+    Two sides that do not fit right after they began anew never will: so there is a pause in any case, which grows.
+    """
     try:
         await resynced(settings, utc_now)
-    except StoreFull:
-        raise
     except FlamencoError as error:
         log.error("this Manager and its Server cannot begin anew yet", error=str(error))
-        await asyncio.sleep(pause_s)
+    await asyncio.sleep(pause_s)
 
 
 async def _serve_once(settings: Settings, door: Door, stop: asyncio.Event, ready: Callable[[], None]) -> None:

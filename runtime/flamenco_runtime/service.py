@@ -93,7 +93,8 @@ class Door:
 @asynccontextmanager
 async def listening(app: web.Application, address: Address, limits: HttpLimits | None = None) -> AsyncIterator[Address]:
     """Serve ``app`` while the context lasts; yields the address with the port that it really has. Raises PortTaken."""
-    door = Door(limits or HttpLimits(), app.get(TRUSTED_PROXIES, ()))
+    trusted_proxies: tuple[Network, ...] = app.get(TRUSTED_PROXIES, ())
+    door = Door(limits or HttpLimits(), trusted_proxies)
     async with door.leading_to(app), door.open(address) as found:
         yield found
 

@@ -120,6 +120,18 @@ class TwoSides:
                 await asyncio.sleep(0.05)
         return found
 
+    async def until_epoch(self, epoch: int) -> None:
+        """Wait until the Manager has begun anew so often, less one."""
+        file = self.folder / "manager" / "manager.sqlite"
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
+                found = connection.execute("SELECT epoch FROM link").get
+                connection.close()
+                if found >= epoch:
+                    return
+                await asyncio.sleep(0.05)
+
     async def until_status(self, job: str, status: str) -> dict[str, Any]:
         return await self.until(job, lambda found: found["status"] == status)
 

@@ -158,6 +158,7 @@ FULL: Mapping[str, Mapping[str, Any]] = {
                 "slot": 1,
                 "hardware": HARDWARE,
                 "programs": PROGRAMS,
+                "features": ["attempt"],
             }
         ),
         "status_requested": "asleep",

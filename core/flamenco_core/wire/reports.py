@@ -248,7 +248,7 @@ class WorkerReport:
 
     ``lazy``: what ``status_requested`` asks for comes after the current task; ``can_restart``: it comes back by itself;
     ``forgotten``: people had it removed; ``secret_sha256``: of what it proves with who it is, so that it need not be
-    approved again should the Manager lose its store.
+    approved again should the Manager lose its store; ``features``: what it knows beyond Flamenco 3's protocol.
     """
 
     id: str
@@ -274,6 +274,7 @@ class WorkerReport:
     blocked: Sequence[Block] = ()
     forgotten: bool = False
     secret_sha256: str | None = None
+    features: Sequence[str] = ()
 
 
 class WorkerReportSchema(WireSchema):
@@ -301,6 +302,7 @@ class WorkerReportSchema(WireSchema):
     blocked = fields.List(fields.Nested(BlockSchema))
     forgotten = Boolean()
     secret_sha256 = Sha256(allow_none=True)
+    features = fields.List(fields.String())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import apsw
 import orjson
 
-from flamenco_core.statuses import JobStatus, TaskStatus
+from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire.reports import (
     JobReport,
     Rev,
@@ -38,9 +38,10 @@ _ADD_WORKER = """
 INSERT INTO workers (id, secret_sha256, profile, status, status_before_error, status_requested, is_approved,
     has_signed_on_since, lost_task, current_task, last_seen, rev, is_lazy, tags, schedule, schedule_at, is_forgotten,
     unreported)
-VALUES (?, ?, ?, 'offline', NULL, NULL, ?, 1, NULL, NULL, ?, ?, 0, ?, ?, NULL, 0, 1)
+VALUES (?, ?, ?, ?, NULL, NULL, ?, 1, NULL, NULL, ?, ?, 0, ?, ?, NULL, 0, 1)
 """
 _PAUSED = (JobStatus.PAUSED, JobStatus.PAUSE_REQUESTED)
+_AT_HAND = (WorkerStatus.AWAKE, WorkerStatus.ASLEEP)
 _CANCELED = (JobStatus.CANCELED, JobStatus.CANCEL_REQUESTED)
 _TASK = TaskReportSchema()
 _HARDWARE = HardwareSchema()
@@ -146,8 +147,10 @@ def take_worker(connection: apsw.Connection, said: WorkerReport, rev: int) -> No
         )
         connection.execute(statement, (said.approved, tags, stored_schedule, rev, worker))
     elif said.secret_sha256 is not None:
+        status = said.status if said.status in _AT_HAND else WorkerStatus.OFFLINE
         values = (said.approved, rows.seconds_of(said.last_seen), rev, tags, stored_schedule)
-        connection.execute(_ADD_WORKER, (worker, bytes.fromhex(said.secret_sha256), _profile(said), *values))
+        secret = bytes.fromhex(said.secret_sha256)
+        connection.execute(_ADD_WORKER, (worker, secret, _profile(said), str(status), *values))
 
 
 def recount(connection: apsw.Connection, found: Iterable[tuple[int, str, int, int]]) -> None:
@@ -189,6 +192,6 @@ def _profile(said: WorkerReport) -> bytes:
             "slot": said.slot,
             "hardware": _HARDWARE.dump(said.hardware) if said.hardware else None,
             "programs": [_PROGRAM.dump(program) for program in said.programs],
-            "features": [],
+            "features": list(said.features),
         }
     )

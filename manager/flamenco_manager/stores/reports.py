@@ -34,6 +34,7 @@ _PROFILE = (
     "hardware",
     "programs",
     "can_restart",
+    "features",
 )
 """Of what a Worker said of itself, the Server hears this."""
 

@@ -5,14 +5,14 @@ from datetime import datetime
 
 import apsw
 
-from flamenco_core.wire.manager_api import NO_DIGEST, Hello
+from flamenco_core.wire.manager_api import Hello
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.asking import Asker
 from flamenco_server.managers import Link, ManagerNameTaken
 from flamenco_server.stores.sqlite.farm import read_tags
 from flamenco_server.stores.sqlite.issuing import issue_waiting
-from flamenco_server.stores.sqlite.orders import issue, last_order
+from flamenco_server.stores.sqlite.orders import digest_of_order, issue, last_order
 from flamenco_server.stores.sqlite.rows import first
 from flamenco_server.tags import put_tag_order
 
@@ -39,14 +39,7 @@ class SqliteManagers:
 
     async def order_digest(self, manager_id: str, number: int) -> str | None:
         """Return the digest of an order and all before it; that before the first for 0; None if never issued."""
-
-        def work(db: apsw.Connection) -> str | None:
-            row = first(
-                db.execute("SELECT digest FROM orders WHERE manager = ? AND number = ?", (manager_id, number)),
-            )
-            return str(row["digest"]) if row else None
-
-        return NO_DIGEST if number == 0 else await self._journal.read(work)
+        return await self._journal.read(lambda db: digest_of_order(db, manager_id, number))
 
     async def record_hello(self, manager_id: str, hello: Hello, now: datetime) -> Sequence[str]:
         """Keep what a Manager says of itself, and issue to it the compiled jobs that wait for one."""

@@ -109,11 +109,25 @@ def last_order(db: apsw.Connection, manager_id: str) -> tuple[int, str]:
     """Return the number and the digest of the last order issued to a Manager."""
     row = first(
         db.execute(
-            "SELECT number, digest FROM orders WHERE manager = ? ORDER BY number DESC LIMIT 1",
+            "SELECT number, digest FROM orders WHERE manager = ?1 UNION ALL"
+            " SELECT order_base, order_base_digest FROM managers WHERE id = ?1 ORDER BY number DESC LIMIT 1",
             (manager_id,),
         )
     )
-    return (row["number"], row["digest"]) if row else (0, NO_DIGEST)
+    assert row is not None
+    return row["number"], row["digest"]
+
+
+def digest_of_order(db: apsw.Connection, manager_id: str, number: int) -> str | None:
+    """Return the digest of an order and all before it; that before the first for 0; None if never issued."""
+    row = first(
+        db.execute(
+            "SELECT digest FROM orders WHERE manager = ?1 AND number = ?2 UNION ALL"
+            " SELECT order_base_digest FROM managers WHERE id = ?1 AND order_base = ?2",
+            (manager_id, number),
+        )
+    )
+    return str(row["digest"]) if row else NO_DIGEST if number == 0 else None
 
 
 def _order_of(row: Row) -> Order:

@@ -15,7 +15,7 @@ from flamenco_runtime.journal import Journal
 from flamenco_server.events import Change
 from flamenco_server.resync import FARTHER, Document, has_gone_back
 from flamenco_server.stores.sqlite.managers import link_of
-from flamenco_server.stores.sqlite.orders import issue_again, last_order
+from flamenco_server.stores.sqlite.orders import digest_of_order, issue_again, last_order
 from flamenco_server.stores.sqlite.reports import apply_order_result
 from flamenco_server.stores.sqlite.rows import Row, as_json, first, rows, worker_of
 
@@ -23,8 +23,9 @@ KEEP_ORDERS = timedelta(days=30)
 TASKS_AT_ONCE = 250
 
 _AGAIN = """
-SELECT number FROM orders WHERE manager = ? AND asked_at >= ?
-AND (result IS NULL OR kind IN ('job.erase', 'worker.forget')) AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY number
+SELECT number FROM orders
+WHERE manager = ? AND asked_at >= ? AND (result IS NULL OR kind IN ('job.erase', 'worker.forget'))
+    AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY number
 """
 """What has a result is in what was reported, but for what is gone for good: that must be gone again."""
 _HIGHEST = """
@@ -105,16 +106,17 @@ def _begin_anew(
         attempts_above=max(said.highest_attempt, highest["attempt"] or 0) + FARTHER,
         last_order=number,
         last_order_digest=digest,
-        went_back=has_gone_back(link, said, _digest_of(db, manager_id, hello.last_order)),
+        went_back=has_gone_back(link, said, digest_of_order(db, manager_id, hello.last_order)),
         erased=erased,
         lost=lost,
     )
     db.execute(
         "UPDATE managers SET software = ?, platform = ?, feed = ?, server_feed = ?, epoch = ?, last_seen = ?,"
-        " order_acknowledged = ?, last_report = 0, last_report_sha256 = ? WHERE id = ?",
+        " order_base = ?, order_base_digest = ?, order_acknowledged = ?, last_report = 0, last_report_sha256 = ?"
+        " WHERE id = ?",
         (
             *(hello.software, hello.platform, said.feed, reply.feed, reply.epoch, rfc3339(now)),
-            *(number, NO_DIGEST, manager_id),
+            *(number, digest, number, NO_DIGEST, manager_id),
         ),
     )
     applied = as_json([order.id for order in said.applied])
@@ -143,13 +145,6 @@ def _missing(db: apsw.Connection, manager_id: str, jobs: Sequence[str]) -> tuple
     )
     found = list(rows(db.execute(query, (manager_id, as_json(list(jobs))))))
     return [row["job"] for row in found if row["is_erased"]], [row["job"] for row in found if not row["is_erased"]]
-
-
-def _digest_of(db: apsw.Connection, manager_id: str, number: int) -> str | None:
-    if number == 0:
-        return NO_DIGEST
-    row = first(db.execute("SELECT digest FROM orders WHERE manager = ? AND number = ?", (manager_id, number)))
-    return row["digest"] if row else None
 
 
 def _job(row: Row) -> Document:
@@ -195,6 +190,7 @@ def _worker(row: Row) -> Document:
         schedule=worker.schedule,
         can_restart=worker.can_restart,
         secret_sha256=row["secret_sha256"],
+        features=orjson.loads(row["features"]),
     )
     document: Document = _WORKER.dump(report)
     return document

@@ -30,6 +30,7 @@ _COLUMNS = [
     "can_restart",
     "blocked",
     "secret_sha256",
+    "features",
     "rev_epoch",
     "rev_commit",
 ]
@@ -49,7 +50,7 @@ def _write(db: apsw.Connection, manager_id: str, worker: WorkerReport) -> bool:
         *(worker.current_task, rfc3339(worker.last_seen) if worker.last_seen else None, worker.node, worker.slot),
         *(as_json(worker.hardware) if worker.hardware else None, as_json(worker.programs), as_json(worker.tags)),
         *(worker.lazy, as_json(worker.schedule) if worker.schedule else None, worker.can_restart),
-        *(as_json(worker.blocked), worker.secret_sha256, worker.rev.epoch, worker.rev.commit),
+        *(as_json(worker.blocked), worker.secret_sha256, as_json(worker.features), worker.rev.epoch, worker.rev.commit),
     )
     columns, places = ", ".join(_COLUMNS), ", ".join("?" * (len(_COLUMNS) + 2))
     updates = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS)

@@ -23,7 +23,8 @@ CREATE TABLE credentials (
 ) WITHOUT ROWID;
 
 -- last_report and last_report_sha256 are of the last report that was applied; order_acknowledged of the last order
--- that the Manager stored. server_feed, once the two began anew: that of this store for this Manager; epoch: of its rev.
+-- that the Manager stored. server_feed, once the two began anew: that of this store for this Manager; epoch: of its rev;
+-- order_base: the last order before they did, which may have a later number now, with the digest that it had.
 CREATE TABLE managers (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -34,6 +35,8 @@ CREATE TABLE managers (
     feed TEXT,
     server_feed TEXT,
     epoch INTEGER NOT NULL DEFAULT 1,
+    order_base INTEGER NOT NULL DEFAULT 0,
+    order_base_digest TEXT NOT NULL DEFAULT '0000000000000000000000000000000000000000000000000000000000000000',
     last_seen TEXT,
     order_acknowledged INTEGER NOT NULL DEFAULT 0,
     last_report INTEGER NOT NULL DEFAULT 0,
@@ -237,6 +240,7 @@ CREATE TABLE workers (
     can_restart INTEGER NOT NULL,
     blocked TEXT NOT NULL,
     secret_sha256 TEXT,
+    features TEXT NOT NULL,
     asks TEXT NOT NULL DEFAULT '{}',
     refused TEXT NOT NULL DEFAULT '',
     rev_epoch INTEGER NOT NULL,
