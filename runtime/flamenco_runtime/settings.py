@@ -93,6 +93,8 @@ def check_bounds(settings: Any) -> None:
     """Refuse numbers beyond what their settings say. Raises BadSettings."""
     for item in fields(settings):
         value, least, most = getattr(settings, item.name), item.metadata["least"], item.metadata["most"]
+        if value is None:
+            continue
         if (least is not None and value < least) or (most is not None and value > most):
             wanted = bounds_in_words(least, most)
             raise BadSettings(f"{item.name} cannot be {value:_.15g}: write a number {wanted}.")
