@@ -50,8 +50,9 @@ addon: setup  ## build dist/flamenco_addon-VERSION.zip for Blender
 bench: setup  ## print the benchmarks' figures
 	@$(BIN)/python -m benchmarks
 
-chaos: setup  ## try 10,000 random histories of a farm against its model (HISTORIES=, STEPS=, SEED=)
-	@$(BIN)/python tools/chaos.py $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED))
+chaos: setup  ## try what breaks farms, in full (ONLY=kills, SEED=, KILLS=, TASKS=, WORKERS=, CUTS=, HISTORIES=, …)
+	@$(BIN)/python tools/chaos.py $(foreach name,ONLY SEED HISTORIES STEPS KILLS TASKS WORKERS CUTS CHANGES LINKS,\
+		$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 
 lock: setup  ## pick the newest versions that pyproject.toml allows and lock them with hashes
 	@$(BIN)/python tools/lock_requirements.py
