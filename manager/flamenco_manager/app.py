@@ -30,6 +30,7 @@ from flamenco_manager.http.reading import Site, reading_routes
 from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
 from flamenco_manager.http.worker_errors import worker_errors
 from flamenco_manager.job_arrival import Arrivals
+from flamenco_manager.job_keeping import JobKeeper
 from flamenco_manager.link_file import token_for
 from flamenco_manager.link_watch import LinkWatch
 from flamenco_manager.log_extent import MIB, LogLimits
@@ -49,6 +50,7 @@ from flamenco_manager.stores.farm_store import FarmStore
 from flamenco_manager.stores.figures import FigureStore
 from flamenco_manager.stores.log_pieces import LogPieceStore
 from flamenco_manager.stores.media import MediaStore
+from flamenco_manager.stores.old_jobs import OldJobs
 from flamenco_manager.stores.old_orders import OldOrders
 from flamenco_manager.stores.outbox import Outbox, prepare_link
 from flamenco_manager.stores.resync import ResyncStore
@@ -225,7 +227,6 @@ def _assembled(
 
     foreman.on_change = _to_all(link.note, media_keeper.note)
     load = Load(settings.requests_at_once, settings.body_mib_at_once * MIB)
-    load.obstacle = journal.check_lock
     use = WorkerUseCases(
         foreman=foreman,
         gate=_gate(settings, foreman),
@@ -236,7 +237,14 @@ def _assembled(
     )
     site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
     tidying = Tidying(foreman, OldOrders(journal))
-    runs = [link.run(), intake.run(), media_keeper.run(lambda: foreman.now().wall), tidying.run()]
+    job_keeper = JobKeeper(foreman, OldJobs(journal), erasing, orders.turn, settings.keep_jobs_days)
+    runs = [
+        link.run(),
+        intake.run(),
+        media_keeper.run(lambda: foreman.now().wall),
+        tidying.run(),
+        job_keeper.run(),
+    ]
     watched = Watched(foreman, journal, logs, intake, watch, FigureStore(journal), load)
     return _web_application(settings, foreman, site, use, watched), runs
 

@@ -1,5 +1,6 @@
 """Applying orders: what people ask of this Manager through the Server (manager-api.md, "Orders")."""
 
+import asyncio
 from typing import Protocol
 
 import apsw
@@ -37,9 +38,15 @@ class Orders:
         self._book = book
         self._acts = acts
         self._arrivals = arrivals
+        self.turn = asyncio.Lock()
+        """Held while an order is applied: it may bring a job back that has left memory."""
 
     async def apply(self, order: Order) -> None:
         """Carry out an order, once. Raises Unavailable when it cannot be stored."""
+        async with self.turn:
+            await self._apply(order)
+
+    async def _apply(self, order: Order) -> None:
         digest = order_digest((await self._book.state()).last_order_digest, order)
         if await self._book.has_applied(order.id):
             outcome = Outcome("done", "It was applied before.")

@@ -140,6 +140,14 @@ class Settings:
     )
     keep_logs_days: float = _days(90.0, "days until the logs of a job that has ended are removed")
     keep_previews_days: float = _days(90.0, "days until the previews of a job that has ended are removed")
+    keep_jobs_days: float | None = setting(
+        None,
+        "days until a job that has ended is removed here, with its files; it cannot be requeued any more then, nor can "
+        "others that come later wait for it; without: for ever",
+        least=LEAST_DAYS,
+        most=MOST_DAYS,
+        shown="365.0",
+    )
     variables: Variables | None = setting(
         None,
         "what {name} stands for in commands: a table per name, with is_twoway and values; each value may name a "

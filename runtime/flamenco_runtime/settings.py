@@ -207,6 +207,7 @@ _CONVERSIONS: dict[object, Callable[[object], object]] = {
     bool: _boolean,
     int: _whole_number,
     float: _number,
+    float | None: _number,
     str: _text,
     Path: _path,
     Path | None: _path,
