@@ -16,6 +16,7 @@ import orjson
 
 from flamenco_manager.log_archive import PIECE_BYTES, Archive, compress
 from flamenco_manager.log_extent import NOTE_BYTES, InFile, LogExtent, LogLimits
+from flamenco_runtime.durable_folders import make_folder
 
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
@@ -33,10 +34,9 @@ class LogFile:
 
     def __init__(self, path: Path, limits: LogLimits) -> None:
         self.path = path
-        missing = [folder for folder in path.parents if not folder.exists()]
-        self._new_in: list[Path] = [path.parent, *(folder.parent for folder in missing)]
+        make_folder(path.parent)  # at once: other logs in it do not know that its own name is not on disk
+        self._new_in: list[Path] = [path.parent]
         """Folders whose list of names may not be on disk."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         _make_plain(path)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self.extent = read_extent(path, os.fstat(self._descriptor).st_size, limits)
