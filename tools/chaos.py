@@ -1,4 +1,4 @@
-"""Try what breaks farms, at the sizes that are asked for: each section prints its seed, what it tried and what came of it.
+"""Try what breaks farms, at the sizes that are asked for: each section prints its seed, what it tried, what came of it.
 
 Each is what a test of tests/manager or tests/faults does in small; what fails here is to become one.
 """
@@ -51,14 +51,14 @@ def kills(asked: Asked, folder: Path) -> None:
 
 
 def cuts(asked: Asked, folder: Path) -> None:
-    """The power fails at random points, and takes along what was not synced."""
+    """Let the power fail at random points; it takes along what was not synced."""
     from cuts import survive_cuts
 
     _run(survive_cuts(folder, cuts=asked.cuts, tasks=120, workers=5, seed=asked.seed))
 
 
 def crashes(asked: Asked, folder: Path) -> None:
-    """A crash at every write step of what a Manager does."""
+    """Crash at every write step of what a Manager does."""
     from crash_points import SCENARIOS, crash_everywhere
 
     for scenario in SCENARIOS:

@@ -51,10 +51,9 @@ class Jumping(TestTime):
 async def test_a_manager_that_stood_still_for_longer_than_its_leases_times_nobody_out(
     server: FakeServer, tmp_path: Path
 ) -> None:
-    patience = dict.fromkeys(("worker_timeout_s", "idle_worker_timeout_s", "starting_worker_timeout_s"), 3.0)
-    async with manager_process(
-        tmp_path / "m", server.url, **patience, start_up_grace_s=0.0, task_timeout_s=3.0
-    ) as manager:
+    names = ("worker_timeout_s", "idle_worker_timeout_s", "starting_worker_timeout_s", "task_timeout_s")
+    settings = dict.fromkeys(names, 3.0)
+    async with manager_process(tmp_path / "m", server.url, **settings, start_up_grace_s=0.0) as manager:
         await manager.start()
         job = await server.submit([a_task()])
         link = await signed_on(manager.host, manager.port)
@@ -80,10 +79,10 @@ async def signed_on(host: str, port: int) -> RawLink:
     """Make a Worker that is awake."""
     link = RawLink(lambda: (host, port))
     said = {"name": "w", "supported_task_types": TYPES}
-    registered: Any = (
-        await link.call("POST", "register-worker", {**said, "secret": "s" * 64, "platform": "linux"})
-    ).json()
-    link.sign(registered["uuid"], "s" * 64)
+    secret = "s" * 64
+    answer = await link.call("POST", "register-worker", {**said, "secret": secret, "platform": "linux"})
+    registered: Any = answer.json()
+    link.sign(registered["uuid"], secret)
     await link.call("POST", "sign-on", {**said, "software_version": "4", "features": ["attempt", "wait"]})
     await link.call("POST", "state-changed", {"status": "awake"})
     return link
@@ -99,9 +98,8 @@ async def test_a_worker_that_stood_still_wakes_when_its_task_is_done_by_another_
         await manager.start()
         url = f"http://{manager.host}:{manager.port}"
         parameters = {"exe": sys.executable, "args": ["-c", RENDERER, str(tmp_path)]}
-        job = await server.submit(
-            [a_task(commands=[{"name": "exec", "parameters": parameters, "total_step_count": 1}])]
-        )
+        command = {"name": "exec", "parameters": parameters, "total_step_count": 1}
+        job = await server.submit([a_task(commands=[command])])
         async with cable(url) as wire, worker(wire.url, tmp_path / "first") as first:
             await eventually(lambda: begun.exists() and begun.read_text().endswith("\n"))
             child = int(begun.read_text())
