@@ -4,6 +4,7 @@ A copy holds one moment of the store, whatever is written meanwhile. It never st
 process that is killed leaves a file that ends in ``.part``.
 """
 
+import glob
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from flamenco_core.errors import Unavailable
+from flamenco_runtime.durable_folders import make_folder, sync_folder
 
 OnProgress = Callable[[float], None]
 """Called with the share that is done, from 0 to 1."""
@@ -51,7 +53,7 @@ def copy_of(source: apsw.Connection, target: Path, on_progress: OnProgress = lam
     """
     part = target.with_name(target.name + PART)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(target.parent, 0o700)
         remove_parts(target.parent, target.name)
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with _one_moment(source), closing(apsw.Connection(str(part))) as copy:
@@ -60,6 +62,9 @@ def copy_of(source: apsw.Connection, target: Path, on_progress: OnProgress = lam
             copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, which needs no others beside it
             check_whole(copy, f"the copy of {source.filename}")
         put_in_place(part, target)
+    except DamagedStore:
+        remove_parts(target.parent, target.name)
+        raise
     except (OSError, apsw.Error) as error:
         remove_parts(target.parent, target.name)
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -73,17 +78,18 @@ def check_whole(connection: apsw.Connection, what: str) -> None:
         raise DamagedStore(f"SQLite finds damage in {what}: {'; '.join(found)}.")
 
 
-def remove_parts(folder: Path, name: str = "*") -> None:
-    """Remove what copies that were cut short have left, with what SQLite put beside it. Raises OSError."""
-    for file in folder.glob(f"{name}{PART}*"):
+def remove_parts(folder: Path, name: str | None = None) -> None:
+    """Remove what copies, of this name or any, that were cut short have left, with what SQLite put beside it."""
+    for file in folder.glob(f"{'*' if name is None else glob.escape(name)}{PART}*"):
         file.unlink(missing_ok=True)
 
 
 def put_in_place(part: Path, target: Path) -> None:
     """Give a file that is complete its name, so that there is the old one or the new. Raises OSError."""
-    _sync(part)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
     part.replace(target)
-    _sync(target.parent)
+    sync_folder(target.parent)
 
 
 @contextmanager
@@ -99,11 +105,3 @@ def _copy_pages(source: apsw.Connection, copy: apsw.Connection, on_progress: OnP
         while not backup.done:
             backup.step(PAGES_AT_ONCE)
             on_progress(1 - backup.remaining / max(backup.page_count, 1))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,8 +13,9 @@ import apsw
 from flamenco_core.errors import BadInput, Conflict, NotFound
 from flamenco_core.identifiers import new_id
 from flamenco_manager.stores import rows
+from flamenco_runtime.durable_folders import make_folder, sync_folder
 from flamenco_runtime.migrations import check_not_newer, migrate, newest_schema
-from flamenco_runtime.store_copies import OnProgress, check_whole, copy_store, put_in_place, remove_parts
+from flamenco_runtime.store_copies import OnProgress, check_whole, copy_store, put_in_place
 
 MIGRATIONS = "flamenco_manager.stores.migrations"
 STORE = "manager.sqlite"
@@ -101,7 +102,9 @@ def put_back(file: Path, data: Path, now: datetime, on_progress: OnProgress = la
     if target.exists() and target.samefile(file):
         raise BadInput(f"{file} is the store that is in use.")
     contents(file)
-    remove_parts(data, _RESTORING)
+    make_folder(data)
+    for left_over in data.glob(f"{_RESTORING}*"):  # a journal of one must not be taken for that of the next
+        left_over.unlink()
     copy_store(file, part, on_progress)
     with _one_file(part) as connection:
         migrate(connection, MIGRATIONS)
@@ -132,7 +135,7 @@ def _one_file(path: Path) -> Iterator[apsw.Connection]:
 
 def _set_aside(store: Path, aside: Path) -> Path:
     """Give the present store a second name, under which it stays; it keeps the first one until that is given away."""
-    aside.parent.mkdir(mode=0o700, exist_ok=True)
+    make_folder(aside.parent, 0o700)
     wal, wal_aside = (file.with_name(file.name + "-wal") for file in (store, aside))
     if wal.exists():
         shutil.copy2(wal, wal_aside)
@@ -144,4 +147,5 @@ def _set_aside(store: Path, aside: Path) -> Path:
         for beside in (wal, store.with_name(store.name + "-shm")):
             beside.unlink(missing_ok=True)
     os.link(store, aside)
+    sync_folder(aside.parent)
     return aside
