@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import apsw
 import pytest
 from fake_server import FakeServer
 from manager_world import World, a_task, manager_world
 from trace_steps import begun, done, may_run, passes, reported, submitted, task_id, until_job, until_tasks
+
+from flamenco_manager import upkeep
 
 BOTH = pytest.mark.parametrize("ours", [True, False], ids=["our Worker", "a Flamenco 3 Worker"])
 
@@ -61,3 +64,29 @@ async def test_h3_a_task_that_was_put_back_is_not_completed_by_the_worker_that_h
     assert reported(world, job, 0)["status"] == "queued"
     other = await world.worker("other")
     assert (await other.task())["uuid"] == task_id(world, job, 0)
+
+
+@BOTH
+async def test_h4_a_job_all_of_whose_tasks_were_stored_as_completed_ends_at_the_next_start(
+    server: FakeServer, tmp_path: Path, *, ours: bool
+) -> None:
+    """As if the process had died between the last task and its job; here both are one transaction, so SQL does it."""
+    async with manager_world(tmp_path, server) as world:
+        worker, job = await world.worker(ours=ours), await submitted(world, a_task())
+        task = await begun(worker)
+    connection = apsw.Connection(str(tmp_path / "manager.sqlite"))
+    connection.execute("UPDATE tasks SET status = 'completed', is_held = 0; UPDATE workers SET current_task = NULL")
+    assert connection.execute("SELECT status FROM jobs").get == "active"
+    connection.close()
+    async with manager_world(tmp_path, server) as world:
+        worker.world = world
+        await until_job(world, job, "completed")
+        assert (await worker.update(task, taskStatus="completed", seq=9)).status in (204, 409)
+        await until_job(world, job, "completed")
+        assert (await worker.ask()).status == 204
+    async with manager_world(tmp_path, server):
+        assert (await upkeep.check(tmp_path, silent))["findings"] == []
+
+
+async def silent(_doing: str, _share: float) -> None:
+    """Say nothing."""
