@@ -12,8 +12,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from flamenco_core.errors import FlamencoError
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.worker_api import MayKeepRunning, WorkerStateChange
@@ -22,10 +20,9 @@ from flamenco_manager.attempts import Answer, HandOut
 from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.model import Moment, Worker
 from flamenco_manager.stores.farm_store import Also, StoredJob
+from flamenco_manager.telling import Line, lines_of, of_ended_job
 from flamenco_runtime import garbage
 from flamenco_runtime.clock import Clock
-
-log = structlog.get_logger()
 
 _Commit = asyncio.Future[None]
 """Ends when what was decided is on disk."""
@@ -166,11 +163,12 @@ class Foreman:
         now = self.now()
         if changes or also:
             self._newest_commit = self._saved(changes, now, also)
+        lines = lines_of(changes)
         commit = self._newest_commit or _done()
         self._ring(changes.touched_workers)
         self._offer(changes.new_work)
         if changes or also:
-            commit.add_done_callback(lambda done: self._committed(done, changes))
+            commit.add_done_callback(lambda done: self._committed(done, changes, lines))
         return commit
 
     def _saved(self, changes: Changes, now: Moment, also: Also | None) -> _Commit:
@@ -183,14 +181,16 @@ class Foreman:
             refused.exception()  # noted: nobody may be there to ask
             return refused
 
-    def _committed(self, commit: _Commit, changes: Changes) -> None:
+    def _committed(self, commit: _Commit, changes: Changes, lines: Sequence[Line]) -> None:
         if commit.cancelled() or commit.exception() is not None:
             return  # whoever waits for it is told; the service stops
+        for line in lines:
+            line.write()
         for job in changes.jobs.values():
             is_newest = job.rev == changes.number  # else it may have ended in a commit that is still on its way
             if is_newest and job.status.is_ended and self.farm.jobs.get(job.id) is job:
                 self.farm.forget(job)
-                log.info("job ended", job=job.id, status=str(job.status), activity=job.activity)
+                of_ended_job(job).write()
         self.on_change(changes)
 
     def _ring(self, worker_ids: set[str]) -> None:

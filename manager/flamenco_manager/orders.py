@@ -16,6 +16,9 @@ from flamenco_manager.stores.outbox import LinkState, OrderNote
 
 log = structlog.get_logger()
 
+_NAMED = ("job", "task", "worker")
+"""What an order is about, as its line in the log names it."""
+
 
 class OrderBook(Protocol):
     """What applying orders needs of a store."""
@@ -57,7 +60,15 @@ class Orders:
         noted = self._book.order_note(order, digest, note)
         await self._foreman.settle(also=noted if outcome.also is None else _both(outcome.also, noted))
         self._acts.let_go()
-        log.info("order applied", order=order.order, kind=order.kind, result=outcome.result or "begun", why=outcome.why)
+        log.info(
+            "order applied",
+            order=order.order,
+            kind=order.kind,
+            asked_by=order.asked_by,
+            **{name: order.details[name] for name in _NAMED if name in order.details},
+            result=outcome.result or "begun",
+            why=outcome.why,
+        )
         if outcome.job is not None:
             self._arrivals.begin(self._foreman.farm.jobs[outcome.job])
 

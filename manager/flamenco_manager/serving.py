@@ -9,9 +9,10 @@ from typing import Any
 
 import structlog
 
+from flamenco_core import VERSION
 from flamenco_core.errors import FlamencoError
 from flamenco_manager.announcing import announced
-from flamenco_manager.app import resynced, running
+from flamenco_manager.app import FOREMAN, resynced, running
 from flamenco_manager.http.meanwhile import BeginningAnew, Meanwhile, Starting
 from flamenco_manager.room import room_on_disk
 from flamenco_manager.server_link import MustResync
@@ -72,6 +73,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
                 await _either(stop.wait(), room_on_disk(settings.data))
                 log.info("going on")
                 meanwhile.why = Starting()
+    log.info("stopped")
 
 
 @asynccontextmanager
@@ -108,9 +110,22 @@ async def _begin_anew(settings: Settings, pause_s: float) -> None:
 
 
 async def _serve_once(settings: Settings, door: Door, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    began_s = time.monotonic()
     async with running(settings, utc_now, time.monotonic) as app, door.leading_to(app):
         ready()
+        farm = app[FOREMAN].farm
+        log.info(
+            "ready",
+            version=VERSION,
+            name=settings.name,
+            data=str(settings.data),
+            jobs=len(farm.jobs),
+            tasks=len(farm.tasks),
+            workers=len(farm.workers),
+            took_s=round(time.monotonic() - began_s, 3),
+        )
         await stop.wait()
+        log.info("stopping")
         door.shut()
 
 

@@ -95,6 +95,8 @@ def _can_be_told(request: web.Request, error: FlamencoError) -> bool:
 
 def _note(request: web.Request, status: int, why: str) -> None:
     """Write the one line about what was refused. Paths are as long as whoever calls likes."""
+    worker = signed_in(request)
+    who = {} if worker is None else {"worker": worker.name, "worker_id": worker.id}
     log.info(
         "worker refused",
         method=request.method,
@@ -102,4 +104,5 @@ def _note(request: web.Request, status: int, why: str) -> None:
         status=status,
         error=why[:LONGEST_LOGGED],
         address=client_address(request),
+        **who,
     )
