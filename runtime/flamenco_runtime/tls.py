@@ -5,6 +5,7 @@ And of one that calls: which certificate authority it trusts.
 
 import asyncio
 import contextlib
+import os
 import signal
 import ssl
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,8 @@ class ServedCertificate:
         self._stamp = self._stamp_now()
         self.context, self.facts = _checked(certificate, key)
         self._changed = asyncio.Event()
+        if os.name == "posix" and key.stat().st_mode & 0o007:
+            log.warning("others on this machine may read the key", file=str(key), what_to_do=f"chmod 600 {key}")
 
     async def follow(self, look_every_s: float = LOOK_EVERY_S) -> None:
         """Take over new files when they change, and at SIGHUP, for ever; those that cannot be used are told of."""

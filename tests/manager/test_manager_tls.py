@@ -1,6 +1,7 @@
 """A Manager that speaks TLS: Workers of ours that verify it, what it is announced as, and what plain HTTP says."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -170,6 +171,24 @@ async def test_a_worker_finds_it_as_https_by_multicast_dns() -> None:
         searching.cancel()
         await asyncio.wait({searching})
     assert urls == {"https://render-manager.example:8080", "https://127.0.0.1:8080"}
+
+
+async def test_the_command_line_trusts_who_the_environment_names(
+    server: FakeServer, tmp_path: Path, tls: dict[str, Path]
+) -> None:
+    """It asks a Manager here as if that were a Server: what counts is which of its answers is heard at all."""
+    async with serving(serve, settings_of(server, tmp_path / "m", tls)) as url:
+        for trusted, says in (({"SSL_CERT_FILE": str(tls["ca"])}, b"Not Found"), ({}, b"certificate is not trusted")):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "flamenco_cli", "jobs"),
+                env={"FLAMENCO_URL": url, "FLAMENCO_TOKEN": "hush", "FLAMENCO_CONFIG_DIR": str(tmp_path), **trusted},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            async with asyncio.timeout(DEADLINE_S):
+                said, _ = await process.communicate()
+            assert says in said
+            assert b"hush" not in said
 
 
 async def test_a_program_that_trusts_the_authority_reads_from_it(

@@ -183,6 +183,15 @@ def test_a_certificate_that_has_expired_is_refused(files: Files) -> None:
         files.served()
 
 
+@pytest.mark.parametrize(("mode", "is_warned"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_a_key_that_others_may_read_is_warned_of(files: Files, mode: int, is_warned: bool) -> None:
+    files.key.chmod(mode)
+    with capture_logs() as lines:
+        files.served()
+    assert [line["log_level"] for line in lines] == ["warning"] * is_warned
+    assert all(str(files.key) in line["what_to_do"] for line in lines)
+
+
 def test_an_authority_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadCertificate, match=r"Cannot read .*nothing\.pem"):
         trusting(tmp_path / "nothing.pem")
