@@ -57,7 +57,7 @@ class MissingExtra(Unavailable):
 
 def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
     """Run a Server until SIGINT or SIGTERM. Raises BadSettings, MissingExtra, PortTaken."""
-    with _extra("server"):
+    with needing("server"):
         from flamenco_server.app import serve
         from flamenco_server.settings import Settings
     settings = _loaded(Settings, "FLAMENCO_SERVER_", overrides, environ, config, logs)
@@ -69,7 +69,7 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
 
     Raises BadSettings, MissingExtra, PortTaken, NotLinked.
     """
-    with _extra("manager"):
+    with needing("manager"):
         from flamenco_manager.serving import serve
         from flamenco_manager.settings import Settings
     settings = _loaded(Settings, "FLAMENCO_MANAGER_", overrides, environ, config, logs)
@@ -83,7 +83,7 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
 
 def run_worker(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
     """Run a Worker until SIGINT or SIGTERM. Raises BadSettings, MissingExtra."""
-    with _extra("worker"):
+    with needing("worker"):
         from flamenco_worker.app import serve
         from flamenco_worker.settings import Settings
     settings = _loaded(Settings, "FLAMENCO_WORKER_", overrides, environ, config, logs)
@@ -92,14 +92,14 @@ def run_worker(overrides: Mapping[str, object], environ: Mapping[str, str], conf
 
 def manager_upkeep() -> ModuleType:
     """Return what checks, mends, copies and puts back the store of a Manager. Raises MissingExtra."""
-    with _extra("manager"):
+    with needing("manager"):
         from flamenco_manager import upkeep
     return upkeep
 
 
 def manager_data(data: Path | None, config: Path | None) -> Path:
     """Return the data folder of a Manager, also where ``data`` is that of a whole farm. Raises BadSettings."""
-    with _extra("manager"):
+    with needing("manager"):
         from flamenco_manager.settings import Settings
     if data is None:
         data = load_settings(Settings, prefix=MANAGER_SETTINGS, environ=os.environ, file=config).data
@@ -110,7 +110,7 @@ def manager_data(data: Path | None, config: Path | None) -> Path:
 
 def manager_settings_document() -> str:
     """Return a settings file of a Manager, with every key commented out. Raises MissingExtra."""
-    with _extra("manager"):
+    with needing("manager"):
         from flamenco_manager.settings import Settings
     return settings_document(Settings, MANAGER_SETTINGS)
 
@@ -156,7 +156,7 @@ async def _token(
                 return (await client.add_manager(name))["token"]
             except (Conflict, Forbidden) as error:  # a person can tell whether the name means this Manager
                 say(f"This Manager cannot add itself: {error}")
-    with _extra("manager"):
+    with needing("manager"):
         from flamenco_cli.pairing import paired
 
     return await paired(server, name, data, ca, quiet=logs.as_json)
@@ -182,7 +182,8 @@ def _quick_run() -> Callable[[Coroutine[Any, Any, None]], None]:
 
 
 @contextmanager
-def _extra(component: str) -> Iterator[None]:
+def needing(component: str) -> Iterator[None]:
+    """Say how to install what a component needs, where an import fails. Raises MissingExtra."""
     try:
         yield
     except ModuleNotFoundError as error:

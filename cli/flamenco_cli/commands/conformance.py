@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from flamenco_cli.client import open_client
+from flamenco_cli.commands.conformance_servers import server_command
 from flamenco_cli.conformance.check import Outcome, Verdict, all_checks
 from flamenco_cli.conformance.judging import Patience, Scope, judged
 from flamenco_cli.conformance.peer import Differs, open_peer
@@ -40,9 +41,19 @@ class Judgement:
     as_json: bool
 
 
-@click.group("conformance", cls=Group, examples=["flamenco conformance worker-api http://render-manager:8080"])
+@click.group(
+    "conformance",
+    cls=Group,
+    examples=[
+        "flamenco conformance worker-api http://render-manager:8080",
+        "flamenco conformance server http://farm:8000 --token TOKEN",
+    ],
+)
 def conformance_command() -> None:
-    """Judge whether a Manager speaks the protocols as they are written down."""
+    """Judge whether a Manager, or a Server, speaks the protocols as they are written down."""
+
+
+conformance_command.add_command(server_command)
 
 
 @conformance_command.command(
