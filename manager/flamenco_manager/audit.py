@@ -5,7 +5,7 @@ again; only what stays so, while nothing changes it, is told.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -20,6 +20,7 @@ from flamenco_manager.checking import (
 )
 from flamenco_manager.farm import Farm
 from flamenco_manager.foreman import Foreman
+from flamenco_manager.long_work import OnProgress, Tell, telling
 from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.stores.comparing import Remembered, Thing
 from flamenco_runtime.leisure import at_leisure
@@ -32,16 +33,14 @@ LOOK_AGAIN_S = 0.5
 RESTS = 1.0
 """Checking takes no more than one half of the time."""
 
-Tell = Callable[[str, float], Awaitable[None]]
-"""Told what is done now, and which share of that is done."""
 Look = Callable[[], Iterator[Finding]]
 
 
 class Store(Protocol):
     """What is stored."""
 
-    async def check_rows(self, on_progress: Callable[[float], None]) -> Sequence[Finding]:
-        """Look at all that is stored, as it is at one moment."""
+    def check_rows(self, on_progress: OnProgress) -> Sequence[Finding]:
+        """Look at all that is stored, as it is at one moment; blocks."""
 
     async def differences(self, remembered: Remembered) -> dict[str, str]:
         """Return, by id, what is stored otherwise than it was in memory."""
@@ -79,8 +78,7 @@ class Audit:
 
     async def run(self, tell: Tell) -> Report:
         """Look at everything there is now."""
-        await tell("Reading what is stored", 0.0)
-        findings = list(await self._store.check_rows(lambda _: None))
+        findings = list(await telling("Reading what is stored", tell, self._store.check_rows))
         jobs, workers = list(self._farm.jobs.values()), list(self._farm.workers.values())
         looks, changing, tasks = await self._first_look(jobs, workers, tell)
         await tell("Looking again at what looked wrong", 1.0)

@@ -1,20 +1,16 @@
 """What a running Manager does for whoever keeps it: a check, and a backup, while it goes on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from flamenco_core.errors import Conflict
 from flamenco_manager.audit import Audit
-from flamenco_runtime.store_copies import OnProgress
+from flamenco_manager.long_work import OnProgress, Tell, telling
 
-T = TypeVar("T")
-Tell = Callable[[str, float], Awaitable[None]]
 Copy = Callable[[Path, OnProgress], Mapping[str, Any]]
 """Copies the store into a file, in the thread that calls it, and returns what it holds."""
-
-TELL_EVERY_S = 0.5
 
 
 class AtWork(Conflict):
@@ -45,19 +41,3 @@ class RunningUpkeep:
         if self._turn.locked():
             raise AtWork("This Manager is just being checked or backed up: try again when that is done.")
         return self._turn
-
-
-async def telling(doing: str, tell: Tell, work: Callable[[OnProgress], T]) -> T:
-    """Do some work in a thread, and tell now and then how far it has come."""
-    share = 0.0
-
-    def note(done: float) -> None:
-        nonlocal share
-        share = done
-
-    task = asyncio.ensure_future(asyncio.to_thread(work, note))
-    while True:
-        await tell(doing, share)
-        done, _ = await asyncio.wait({task}, timeout=TELL_EVERY_S)
-        if done:
-            return task.result()

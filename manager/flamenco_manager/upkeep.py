@@ -18,10 +18,11 @@ import structlog
 
 from flamenco_core.errors import Conflict, Unavailable
 from flamenco_manager.audit import Audit
-from flamenco_manager.backing_up import RunningUpkeep, Tell, telling
+from flamenco_manager.backing_up import RunningUpkeep
 from flamenco_manager.checking import Finding
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.http.control import control_app
+from flamenco_manager.long_work import OnProgress, Tell, telling
 from flamenco_manager.stores import mending, store_files
 from flamenco_manager.stores.audit_store import AuditStore
 from flamenco_manager.stores.store_files import Contents
@@ -30,7 +31,7 @@ from flamenco_runtime.control_socket import NobodyThere, calling, serving_on
 from flamenco_runtime.data_folder import DataInUse, held_folder
 from flamenco_runtime.journal import Journal
 from flamenco_runtime.migrations import BACKUPS
-from flamenco_runtime.store_copies import OnProgress, copy_store
+from flamenco_runtime.store_copies import copy_store
 
 CONTROL = "control.sock"
 Document = Mapping[str, Any]

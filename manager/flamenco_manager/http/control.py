@@ -14,13 +14,13 @@ import structlog
 from aiohttp import web
 
 from flamenco_core.errors import BadInput, FlamencoError
+from flamenco_manager.long_work import Tell
 from flamenco_runtime.problems import problems, status_of
 
 log = structlog.get_logger()
 
 MOST_BYTES = 64 * 1024
 
-Tell = Callable[[str, float], Awaitable[None]]
 Work = Callable[[Tell], Awaitable[Mapping[str, Any]]]
 
 

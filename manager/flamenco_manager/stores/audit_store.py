@@ -1,6 +1,5 @@
 """The store of a running Manager, looked at beside its work: over a connection that nobody waits for."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -8,10 +7,11 @@ from pathlib import Path
 import apsw
 
 from flamenco_manager.checking import Finding
+from flamenco_manager.long_work import OnProgress
 from flamenco_manager.stores.arrivals import SLICE_TASKS
 from flamenco_manager.stores.comparing import Remembered
 from flamenco_manager.stores.references import check_pages
-from flamenco_manager.stores.row_checks import OnProgress, check_rows
+from flamenco_manager.stores.row_checks import check_rows
 from flamenco_runtime.journal import Journal
 
 
@@ -22,9 +22,9 @@ class AuditStore:
         self._journal = journal
         self._path = path
 
-    async def check_rows(self, on_progress: OnProgress) -> Sequence[Finding]:
-        """Look at all that is stored, as it is at one moment; ``on_progress`` is called in another thread."""
-        return await asyncio.to_thread(check_file, self._path, on_progress)
+    def check_rows(self, on_progress: OnProgress) -> Sequence[Finding]:
+        """Look at all that is stored, as it is at one moment; blocks."""
+        return check_file(self._path, on_progress)
 
     async def differences(self, remembered: Remembered) -> dict[str, str]:
         """Return, by id, what is stored otherwise than it was in memory, once all of that moment is on disk."""

@@ -13,12 +13,13 @@ from flamenco_manager import job_rules
 from flamenco_manager.checking import LOST, Finding, check_farm
 from flamenco_manager.farm import Farm
 from flamenco_manager.foreman import put_back
+from flamenco_manager.long_work import OnProgress
 from flamenco_manager.model import Moment, Policy
 from flamenco_manager.stores.arrivals import SLICE_TASKS
 from flamenco_manager.stores.farm_batch import FarmBatch
 from flamenco_manager.stores.farm_store import load_farm
 from flamenco_manager.stores.references import check_pages
-from flamenco_manager.stores.row_checks import OnProgress, check_rows
+from flamenco_manager.stores.row_checks import check_rows
 
 ROUNDS = 5
 """Mending one thing may show another: a task that is queued again changes what its job counts."""

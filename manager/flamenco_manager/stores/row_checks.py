@@ -5,7 +5,7 @@ Called within a transaction, so that all of it is about one moment; read in slic
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +16,13 @@ import orjson
 from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_manager.checking import LOST, REPAIR, Finding, Statement, counts_in_words, end_of
 from flamenco_manager.farm import Farm
+from flamenco_manager.long_work import OnProgress
 from flamenco_manager.model import Job, Moment, Policy
 from flamenco_manager.stores import rows
 from flamenco_manager.stores.references import check_references
 from flamenco_manager.task_rules import link, take_over
 
 JOBS_AT_ONCE = 200
-OnProgress = Callable[[float], None]
 
 _JOB_STATUSES = {str(status) for status in JobStatus}
 _TASK_STATUSES = {str(status) for status in TaskStatus}
