@@ -65,11 +65,24 @@ def crashes(asked: Asked, folder: Path) -> None:
         _run(crash_everywhere(folder / scenario.__name__, scenario, asked.seed))
 
 
+def links(asked: Asked, folder: Path) -> None:
+    """Lose, double, delay and re-order messages on both links."""
+    from links import survive_a_bad_line_to_the_server, survive_bad_lines_to_workers
+
+    for number in range(asked.links):
+        one, other, seed = folder / f"workers-{number}", folder / f"server-{number}", asked.seed + number
+        one.mkdir()
+        other.mkdir()
+        _run(survive_bad_lines_to_workers(one, tasks=200, workers=8, seed=seed))
+        _run(survive_a_bad_line_to_the_server(other, jobs=15, workers=3, seed=seed))
+
+
 SECTIONS: dict[str, Callable[[Asked, Path], None]] = {
     "histories": histories,
     "kills": kills,
     "cuts": cuts,
     "crashes": crashes,
+    "links": links,
 }
 
 
@@ -103,6 +116,7 @@ def _arguments() -> Asked:
     parser.add_argument("--tasks", type=int, default=20_000, help="over which the kills are spread")
     parser.add_argument("--workers", type=int, default=20, help="at work on them")
     parser.add_argument("--cuts", type=int, default=500)
+    parser.add_argument("--links", type=int, default=50, help="farms with bad lines, of each kind")
     return parser.parse_args()
 
 
