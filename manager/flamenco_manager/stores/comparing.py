@@ -73,7 +73,11 @@ def _plain(value: Any) -> Any:
 
 
 def _document(value: Any) -> Any:
-    return orjson.loads(value) if value else None
+    """Read JSON; a member that is empty is as good as one that is not there."""
+    document = orjson.loads(value) if value else None
+    if isinstance(document, dict):
+        return {name: one for name, one in document.items() if one not in (None, "", False, {}, [])}
+    return document
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = dict.fromkeys(_AS_JSON, _document)
@@ -88,7 +92,16 @@ def _different(remembered: Fields, stored: Fields | None) -> Iterator[str]:
             continue
         if name == "worker" and value is None:  # one that was forgotten since: only the row still knows it
             continue
-        yield f"{name} is {_short(value)}, stored is {_short(stored[name])}"
+        yield from _difference(name, value, stored[name])
+
+
+def _difference(name: str, value: Any, stored: Any) -> Iterator[str]:
+    if isinstance(value, dict) and isinstance(stored, dict):
+        for member in sorted({*value, *stored}):
+            if value.get(member) != stored.get(member):
+                yield from _difference(f"{name}.{member}", value.get(member), stored.get(member))
+        return
+    yield f"{name} is {_short(value)}, stored is {_short(stored)}"
 
 
 def _short(value: Any) -> str:
