@@ -76,6 +76,8 @@ log = structlog.get_logger()
 
 FOREMAN = web.AppKey("foreman", Foreman)
 """Where an app keeps its foreman."""
+LINK = web.AppKey("link", ServerLink)
+"""Where an app keeps its link to the Server."""
 TASK_LOGS = web.AppKey("task_logs", TaskLogs)
 """Where an app keeps the logs of tasks."""
 LARGEST_BODY_BYTES = 32 * 1024 * 1024
@@ -227,6 +229,7 @@ def _assembled(
 
     foreman.on_change = _to_all(link.note, media_keeper.note)
     load = Load(settings.requests_at_once, settings.body_mib_at_once * MIB)
+    load.obstacle = journal.check_lock
     use = WorkerUseCases(
         foreman=foreman,
         gate=_gate(settings, foreman),
@@ -246,7 +249,9 @@ def _assembled(
         job_keeper.run(),
     ]
     watched = Watched(foreman, journal, logs, intake, watch, FigureStore(journal), load)
-    return _web_application(settings, foreman, site, use, watched), runs
+    app = _web_application(settings, foreman, site, use, watched)
+    app[LINK] = link
+    return app, runs
 
 
 def _to_all(*listeners: Callable[[Changes], None]) -> Callable[[Changes], None]:

@@ -3,7 +3,7 @@
 Whoever is asked for something that makes no sense raises a ``Conflict`` that says why, and nothing has changed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from flamenco_core.errors import BadInput, Conflict
@@ -14,7 +14,8 @@ from flamenco_manager.farm import Farm
 from flamenco_manager.holding import end_attempt
 from flamenco_manager.job_rules import JobEnded
 from flamenco_manager.model import Job, Moment, Task
-from flamenco_manager.task_rules import is_runnable, set_steps
+from flamenco_manager.pieces import AT_ONCE, at_once, in_pieces, list_again
+from flamenco_manager.task_rules import set_steps
 from flamenco_manager.waiting import tell_waiting
 
 _SET_ASIDE = (JobStatus.PAUSED, JobStatus.PAUSE_REQUESTED)
@@ -52,6 +53,11 @@ _NOTHING_CHOSEN = (
 
 def pause(farm: Farm, job: Job, now: Moment) -> None:
     """Set a job aside; its active tasks finish. Raises JobEnded."""
+    at_once(pausing(farm, job, now))
+
+
+def pausing(farm: Farm, job: Job, now: Moment) -> Iterator[None]:
+    """Set a job aside piece by piece. Raises JobEnded."""
     if job.status.is_ended:
         raise JobEnded(f"The job has ended already, as {job.status}; there is nothing to pause.")
     if job.status is JobStatus.UNDER_CONSTRUCTION:
@@ -60,9 +66,12 @@ def pause(farm: Farm, job: Job, now: Moment) -> None:
     if job.status in _SET_ASIDE:
         return
     job.status = JobStatus.PAUSE_REQUESTED
-    for task in job.tasks:
+
+    def set_aside(task: Task) -> None:
         if task.status.is_waiting:
             _set_aside(farm, task, now)
+
+    yield from in_pieces(farm, job, job.tasks, set_aside)
     farm.scheduler.drop(job)
     farm.job_changed(job)
     farm.hurry()
@@ -71,17 +80,25 @@ def pause(farm: Farm, job: Job, now: Moment) -> None:
 
 def resume(farm: Farm, job: Job, now: Moment) -> None:
     """Let a paused job go on; takes back a pause that was only requested. Raises JobEnded."""
+    at_once(resuming(farm, job, now))
+
+
+def resuming(farm: Farm, job: Job, now: Moment) -> Iterator[None]:
+    """Let a paused job go on, piece by piece. Raises JobEnded."""
     if job.status.is_ended:
         raise JobEnded(f"The job has ended already, as {job.status}; requeue it to run it again.")
     if job.status is JobStatus.UNDER_CONSTRUCTION:
         _begin_paused(farm, job, is_paused=False)
         return
     job.status = _going_on(job)
-    for task in job.tasks:
+
+    def go_on(task: Task) -> None:
         task.is_pause_wanted = False
         if task.status is TaskStatus.PAUSED:
             farm.move(task, TaskStatus.QUEUED)
-    farm.list_runnable(task for task in job.tasks if is_runnable(task))  # also what had not been paused itself
+
+    yield from in_pieces(farm, job, job.tasks, go_on)
+    yield from list_again(farm, job.tasks)  # also what had not been paused itself
     farm.job_changed(job)
     farm.hurry()
     job_rules.look_at_end(farm, job, now)
@@ -93,6 +110,13 @@ def requeue(farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_chan
     Tasks that a person queued after the change ``seen_change`` are left alone: the person did not see that yet.
     Returns how many tasks were queued. Raises NotReadyYet, NothingToRequeue.
     """
+    tasks = _to_run_again(job, chosen, seen_change)
+    at_once(requeueing(farm, job, chosen=tasks, now=now, seen_change=seen_change))
+    return len(tasks)
+
+
+def _to_run_again(job: Job, chosen: Iterable[Task], seen_change: int | None) -> list[Task]:
+    """Return what a requeue of some tasks means. Raises NotReadyYet, NothingToRequeue."""
     if job.status is JobStatus.UNDER_CONSTRUCTION:
         raise NotReadyYet("The job is still on its way; there is nothing to requeue yet.")
     if not job.is_whole:
@@ -102,22 +126,31 @@ def requeue(farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_chan
     ]
     if not tasks:
         raise NothingToRequeue(_NOTHING_CHOSEN)
+    return tasks
+
+
+def requeueing(
+    farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_change: int | None = None
+) -> Iterator[None]:
+    """Do what ``requeue`` does, piece by piece. Raises NotReadyYet, NothingToRequeue."""
+    tasks = _to_run_again(job, chosen, seen_change)
     job.is_cancelled, job.activity = False, ""
     if job.status.is_ended:
         job.status, job.finished_at = _going_on(job), None
         tell_waiting(farm, job, now)
         report_blocked(farm, job)
-    again = {task.id for task in tasks}
-    for worker in farm.workers.values():
+    losers = [worker for worker in farm.workers.values() if worker.lost_task is not None]
+    again = {task.id for task in tasks} if losers else set()
+    for worker in losers:
         if worker.lost_task is not None and worker.lost_task.id in again:
             worker.lost_task = None  # what it could take back is cleared
             farm.worker_changed(worker)
-    for task in tasks:
-        _run_again(farm, task, now)
+    yield from in_pieces(farm, job, tasks, lambda task: _run_again(farm, task, now))
+    if len(tasks) > AT_ONCE:
+        yield from list_again(farm, job.tasks)
     farm.job_changed(job)
     farm.hurry()
     job_rules.look_at_end(farm, job, now)
-    return len(tasks)
 
 
 def select(job: Job, which: str, task_ids: Sequence[str] = ()) -> list[Task]:
@@ -144,20 +177,29 @@ def set_priority(farm: Farm, job: Job, priority: int) -> None:
 
 def set_tag(farm: Farm, job: Job, tag: str | None) -> None:
     """Let other Workers have a job: those with this tag, or all."""
+    at_once(tagging(farm, job, tag))
+
+
+def tagging(farm: Farm, job: Job, tag: str | None) -> Iterator[None]:
+    """Let other Workers have a job, piece by piece."""
     job.asked = {**job.asked, "tag": tag}
     job.needs = replace(job.needs, tag=tag)
     farm.scheduler.drop(job)
-    for task in job.tasks:
-        farm.change_kind(task)
-    farm.list_runnable(task for task in job.tasks if is_runnable(task))
+    yield from in_pieces(farm, job, job.tasks, farm.change_kind)
+    yield from list_again(farm, job.tasks)
     farm.job_changed(job)
 
 
 def delete(farm: Farm, job: Job, now: Moment) -> None:
     """Cancel a job and hide it; undelete brings it back, until it is erased."""
+    at_once(deleting(farm, job, now))
+
+
+def deleting(farm: Farm, job: Job, now: Moment) -> Iterator[None]:
+    """Cancel a job, piece by piece, and hide it."""
     job.is_deleted = True
     if not job.status.is_ended:
-        job_rules.cancel(farm, job, now)
+        yield from job_rules.cancelling(farm, job, now)
     farm.job_changed(job)
     farm.hurry()
     tell_waiting(farm, job, now)
@@ -235,6 +277,8 @@ def _with_those_that_belong(job: Job, chosen: Iterable[Task]) -> list[Task]:
     """Add what depends on the chosen tasks, and the failed or canceled ones that they wait for; in their order."""
     found: dict[int, Task] = {}
     spreading = list(chosen)
+    if len(spreading) == len(job.tasks):
+        return list(job.tasks)
     while spreading:
         task = spreading.pop()
         if task.index not in found:

@@ -20,6 +20,7 @@ from flamenco_manager.attempts import Answer, HandOut
 from flamenco_manager.farm import Changes, Farm
 from flamenco_manager.model import Moment, Worker
 from flamenco_manager.stores.farm_store import Also, StoredJob
+from flamenco_manager.task_rules import Links
 from flamenco_manager.telling import Line, lines_of, of_ended_job
 from flamenco_runtime import garbage
 from flamenco_runtime.clock import Clock
@@ -268,9 +269,9 @@ def restore(farm: Farm, unfinished: Sequence[StoredJob], now: Moment) -> None:
     garbage.keep()
 
 
-def put_back(farm: Farm, stored: StoredJob, now: Moment) -> None:
-    """Put a job that was stored, with its tasks, into the farm."""
-    job_rules.resume(farm, stored.job, stored.tasks, now, stored.others)
+def put_back(farm: Farm, stored: StoredJob, now: Moment, links: Links | None = None) -> None:
+    """Put a job that was stored, with its tasks, into the farm; ``links``: the tasks are linked already."""
+    job_rules.resume(farm, stored.job, stored.tasks, now, stored.others, links)
     for task in stored.tasks:
         for moment_s in (task.retry_at_s, *(task.marks or {}).values()):
             if moment_s > now.monotonic_s:

@@ -1,6 +1,6 @@
 """What happens to whole jobs: they come, begin, are cancelled, fail, end (jobs.md, "Statuses"). Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from flamenco_core.errors import Conflict
@@ -10,6 +10,7 @@ from flamenco_manager.blocks import report_blocked
 from flamenco_manager.farm import Farm
 from flamenco_manager.holding import end_attempt
 from flamenco_manager.model import Job, Moment, NeededJob, Task
+from flamenco_manager.pieces import at_once, in_pieces
 from flamenco_manager.task_rules import (
     Links,
     ended_as,
@@ -103,10 +104,20 @@ def begin(
 
 
 def resume(
-    farm: Farm, job: Job, tasks: Sequence[Task], now: Moment, others: Mapping[str, JobState] | None = None
+    farm: Farm,
+    job: Job,
+    tasks: Sequence[Task],
+    now: Moment,
+    others: Mapping[str, JobState] | None = None,
+    links: Links | None = None,
 ) -> None:
-    """Put a job and its tasks, with the statuses that they have, back into the farm, after a restart."""
-    _enter(farm, job, tasks, link(tasks), now, others)
+    """Put a job and its tasks, with the statuses that they have, back into the farm, after a restart.
+
+    ``links``: the tasks are linked already, which takes long for many.
+    """
+    _enter(farm, job, tasks, links or link(tasks), now, others)
+    if job.status.is_ended:
+        return  # nothing of it runs
     for task in tasks:
         if task.status is TaskStatus.ACTIVE:
             farm.occupied_at_start(task)
@@ -144,12 +155,20 @@ def worked_on(farm: Farm, job: Job, now: Moment) -> None:
 
 def cancel(farm: Farm, job: Job, now: Moment) -> None:
     """Cancel a job, as a person asked. Raises JobEnded."""
+    at_once(cancelling(farm, job, now))
+
+
+def cancelling(farm: Farm, job: Job, now: Moment) -> Iterator[None]:
+    """Cancel a job piece by piece. Raises JobEnded."""
     if job.status.is_ended:
         raise JobEnded(f"The job has ended already, as {job.status}.")
     job.is_cancelled = True
-    for task in job.tasks:
+
+    def cancel_living(task: Task) -> None:
         if not task.status.is_ended:
             cancel_task(farm, task, now)
+
+    yield from in_pieces(farm, job, job.tasks, cancel_living)
     if job.status is JobStatus.UNDER_CONSTRUCTION:
         _end_as(farm, job, JobStatus.CANCELED, now)
     look_at_end(farm, job, now)
@@ -170,7 +189,7 @@ def fail_before_start(farm: Farm, job: Job, reason: str, now: Moment) -> None:
 
 def task_failed(farm: Farm, job: Job, now: Moment) -> None:
     """Look at a job after one of its tasks failed for good: it may be too many."""
-    if not has_failed_too_much(job, farm.policy) or job.status.is_ended:
+    if not has_failed_too_much(job, farm.policy) or job.status.is_ended or job.is_changing:
         look_at_end(farm, job, now)
         return
     for task in job.tasks:
@@ -183,7 +202,7 @@ def task_failed(farm: Farm, job: Job, now: Moment) -> None:
 
 def look_at_end(farm: Farm, job: Job, now: Moment) -> None:
     """Apply the one rule that ends a job; asked after every change of it or of its tasks."""
-    if job.status.is_ended or job.status is JobStatus.UNDER_CONSTRUCTION:
+    if job.status.is_ended or job.status is JobStatus.UNDER_CONSTRUCTION or job.is_changing:
         return
     if job.status is JobStatus.PAUSE_REQUESTED and job.live and not job.counts.get(TaskStatus.ACTIVE):
         _pause_what_waits(farm, job)

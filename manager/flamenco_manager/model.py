@@ -125,6 +125,8 @@ class Job:
     needs_jobs: Sequence[NeededJob] = ()
     is_held_back: bool = False
     """It is before its start time, or waits for another job: nothing of it is runnable yet."""
+    is_changing: bool = False
+    """So many tasks are being changed that it happens piece by piece: nothing of it is handed out meanwhile."""
     is_deleted: bool = False
     is_whole: bool = False
     """All its tasks and files have come."""

@@ -1,6 +1,7 @@
 """What each kind of order does (manager-api.md, "Orders"). What cannot be done raises; then the order is dropped."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +16,10 @@ from flamenco_manager.farm_settings import FarmSettingsKeeper
 from flamenco_manager.foreman import Foreman, put_back
 from flamenco_manager.model import Job, Moment, Task, Worker
 from flamenco_manager.stores.farm_store import Also, StoredJob
+from flamenco_manager.task_rules import link
 from flamenco_manager.waiting import still_hold
 from flamenco_manager.why import why
+from flamenco_runtime import garbage
 
 HIGHEST_PRIORITY = 100
 
@@ -111,8 +114,8 @@ class OrderActs:
         return {
             "job.submit": self._submit,
             "job.cancel": self._cancel,
-            "job.pause": self._on_job(asked_of_jobs.pause),
-            "job.resume": self._on_job(asked_of_jobs.resume),
+            "job.pause": self._on_job(asked_of_jobs.pausing),
+            "job.resume": self._on_job(asked_of_jobs.resuming),
             "job.requeue": self._requeue,
             "job.priority": self._set_priority,
             "job.tag": self._set_tag,
@@ -154,7 +157,8 @@ class OrderActs:
         stored = await self._stored(job_id) if is_uuid(job_id) else None
         if stored is None:
             raise NoSuchJob(f"There is no job {job_id}.")
-        put_back(self._farm, stored, self._foreman.now())
+        links = await asyncio.to_thread(link, stored.tasks) if stored.job.status.is_ended else None
+        put_back(self._farm, stored, self._foreman.now(), links)
         self._recalled.append(stored.job)
         return stored.job
 
@@ -173,13 +177,19 @@ class OrderActs:
         self._recalled.clear()
         self._eraser.wake()
 
-    def _on_job(self, rule: Callable[[Farm, Job, Moment], None]) -> Act:
+    def _on_job(self, rule: Callable[[Farm, Job, Moment], Iterator[None]]) -> Act:
         async def act(order: Order) -> Outcome:
             job = await self._living_job(order)
-            rule(self._farm, job, self._foreman.now())
+            await self._through(rule(self._farm, job, self._foreman.now()))
             return DONE
 
         return act
+
+    async def _through(self, pieces: Iterator[None]) -> None:
+        """Go through a change of very many tasks; each piece is stored, and others get their turn after it."""
+        for _ in pieces:
+            await self._foreman.settle()
+            garbage.keep()
 
     def _on_task(self, rule: Callable[[Farm, Task, Moment], None]) -> Act:
         async def act(order: Order) -> Outcome:
@@ -228,13 +238,13 @@ class OrderActs:
         job = await self._living_job(order)
         if job.status is JobStatus.CANCELED:  # its definition may have said so already, when it came
             return Outcome("done", "It is canceled already.")
-        job_rules.cancel(self._farm, job, self._foreman.now())
+        await self._through(job_rules.cancelling(self._farm, job, self._foreman.now()))
         return DONE
 
     async def _requeue(self, order: Order) -> Outcome:
         job = await self._living_job(order)
         chosen = asked_of_jobs.select(job, _text(order, "which"), _texts(order, "tasks"))
-        asked_of_jobs.requeue(self._farm, job, chosen, self._foreman.now(), _seen_change(order))
+        await self._through(asked_of_jobs.requeueing(self._farm, job, chosen, self._foreman.now(), _seen_change(order)))
         return DONE
 
     async def _requeue_task(self, order: Order) -> Outcome:
@@ -253,14 +263,14 @@ class OrderActs:
         tag = order.details.get("tag")
         if tag is not None:
             tag = asked_of_workers.check_tag(tag)
-        asked_of_jobs.set_tag(self._farm, await self._living_job(order), tag)
+        await self._through(asked_of_jobs.tagging(self._farm, await self._living_job(order), tag))
         return DONE
 
     async def _delete(self, order: Order) -> Outcome:
         job = await self.recall(_text(order, "job"))
-        if job.is_deleted:
+        if job.is_deleted and job.status.is_ended:
             return Outcome("done", "It is deleted already.")
-        asked_of_jobs.delete(self._farm, job, self._foreman.now())
+        await self._through(asked_of_jobs.deleting(self._farm, job, self._foreman.now()))
         return DONE
 
     async def _undelete(self, order: Order) -> Outcome:

@@ -34,7 +34,11 @@ class OrderBook(Protocol):
 
 
 class Orders:
-    """Applies orders one by one; effects, number and result of each are one transaction."""
+    """Applies orders one by one; effects, number and result of each are one transaction.
+
+    Where an order changes very many tasks it has several, and its number is in the last one: should we die before that,
+    the order comes again, and does what is left.
+    """
 
     def __init__(self, foreman: Foreman, book: OrderBook, acts: OrderActs, arrivals: Arrivals) -> None:
         self._foreman = foreman
@@ -45,12 +49,16 @@ class Orders:
         """Held while an order is applied: it may bring a job back that has left memory."""
 
     async def apply(self, order: Order) -> None:
-        """Carry out an order, once. Raises Unavailable when it cannot be stored."""
-        async with self.turn:
-            await self._apply(order)
+        """Carry out an order, once, also when whoever calls goes away. Raises Unavailable when it cannot be stored."""
+        await asyncio.shield(asyncio.create_task(self._apply(order)))
 
     async def _apply(self, order: Order) -> None:
-        digest = order_digest((await self._book.state()).last_order_digest, order)
+        async with self.turn:
+            state = await self._book.state()
+            if order.order == state.last_order + 1:  # else it was applied after whoever asked for it went away
+                await self._carry_out(order, order_digest(state.last_order_digest, order))
+
+    async def _carry_out(self, order: Order, digest: str) -> None:
         if await self._book.has_applied(order.id):
             outcome = Outcome("done", "It was applied before.")
         else:

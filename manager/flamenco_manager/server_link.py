@@ -122,6 +122,8 @@ class ServerLink:
         """Called with the farm's settings at each hello."""
         self._clock = clock
         self._watch = watch
+        self.patience_s = 0.0
+        """How long we go on without the Server when the two stores do not fit, before we say so."""
         self._changed = asyncio.Event()
         self._urgent = asyncio.Event()
 
@@ -162,6 +164,7 @@ class ServerLink:
             try:
                 await self._say_hello()
             except MustResync:
+                await asyncio.sleep(self.patience_s)
                 raise
             except FlamencoError as error:
                 log.warning("no link to the Server yet", error=str(error))

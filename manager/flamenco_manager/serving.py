@@ -12,7 +12,7 @@ import structlog
 from flamenco_core import VERSION
 from flamenco_core.errors import FlamencoError
 from flamenco_manager.announcing import announced
-from flamenco_manager.app import FOREMAN, resynced, running
+from flamenco_manager.app import FOREMAN, LINK, resynced, running
 from flamenco_manager.http.meanwhile import BeginningAnew, Meanwhile, Starting
 from flamenco_manager.room import room_on_disk
 from flamenco_manager.server_link import MustResync
@@ -50,29 +50,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
             settings.name, address, settings.discovery, hosts=lambda: certificate.facts.hosts if certificate else ()
         ),
     ):
-        told, tries, anew_s = _Once(partial(ready, address.url)), pauses(), 0.0
+        serving = _Serving(settings, door, meanwhile, stop, _Once(partial(ready, address.url)))
         while not stop.is_set():
-            try:
-                # In a task of its own: a TaskGroup in it cancels the task that it runs in when the store fails.
-                await asyncio.create_task(_serve_once(settings, door, stop, told))
-            except MustResync as error:
-                log.warning("this Manager and its Server do not fit together; they begin anew", why=str(error))
-                meanwhile.why = BeginningAnew()
-                if time.monotonic() - anew_s > CALM_S:
-                    tries = pauses()
-                anew_s = time.monotonic()
-                await _either(stop.wait(), _begin_anew(settings, next(tries)))
-                meanwhile.why = Starting()
-            except StoreLocked as error:
-                log.error("the store cannot be opened yet", error=str(error))
-                meanwhile.why = error
-                await _either(stop.wait(), asyncio.sleep(LOOK_AGAIN_S))
-            except StoreFull as error:
-                log.error("the disk is full; nothing is done until there is room", error=str(error))
-                meanwhile.why = error
-                await _either(stop.wait(), room_on_disk(settings.data))
-                log.info("going on")
-                meanwhile.why = Starting()
+            await serving.serve_once()
     log.info("stopped")
 
 
@@ -97,36 +77,71 @@ async def _certificate(settings: Settings) -> AsyncIterator[ServedCertificate | 
         await asyncio.wait({following})
 
 
-async def _begin_anew(settings: Settings, pause_s: float) -> None:
-    """Try once; when that does not work, we go on as before for a while: Workers should not have to wait for it.
+class _Serving:
+    """Serves until it is told to stop, or something needs the store while no farm lives in memory."""
 
-    Two sides that do not fit right after they began anew never will: so there is a pause in any case, which grows.
-    """
-    try:
-        await resynced(settings, utc_now)
-    except FlamencoError as error:
-        log.error("this Manager and its Server cannot begin anew yet", error=str(error))
-    await asyncio.sleep(pause_s)
+    def __init__(
+        self, settings: Settings, door: Door, meanwhile: Meanwhile, stop: asyncio.Event, ready: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._door = door
+        self._meanwhile = meanwhile
+        self._stop = stop
+        self._ready = ready
+        self._pauses = pauses()
+        self._patience_s = 0.0
+        self._misfit_s = -CALM_S
 
+    async def serve_once(self) -> None:
+        """Serve; then see to what ended that, so that it can begin again."""
+        self._meanwhile.why = Starting()
+        try:
+            # In a task of its own: a TaskGroup in it cancels the task that it runs in when the store fails.
+            await asyncio.create_task(self._serve())
+        except MustResync as error:
+            log.warning("this Manager and its Server do not fit together; they begin anew", why=str(error))
+            self._meanwhile.why = BeginningAnew()
+            await _either(self._stop.wait(), self._begin_anew())
+        except StoreLocked as error:
+            log.error("the store cannot be opened yet", error=str(error))
+            self._meanwhile.why = error
+            await _either(self._stop.wait(), asyncio.sleep(LOOK_AGAIN_S))
+        except StoreFull as error:
+            log.error("the disk is full; nothing is done until there is room", error=str(error))
+            self._meanwhile.why = error
+            await _either(self._stop.wait(), room_on_disk(self._settings.data))
+            log.info("going on")
 
-async def _serve_once(settings: Settings, door: Door, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    began_s = time.monotonic()
-    async with running(settings, utc_now, time.monotonic) as app, door.leading_to(app):
-        ready()
-        farm = app[FOREMAN].farm
-        log.info(
-            "ready",
-            version=VERSION,
-            name=settings.name,
-            data=str(settings.data),
-            jobs=len(farm.jobs),
-            tasks=len(farm.tasks),
-            workers=len(farm.workers),
-            took_s=round(time.monotonic() - began_s, 3),
-        )
-        await stop.wait()
-        log.info("stopping")
-        door.shut()
+    async def _serve(self) -> None:
+        began_s = time.monotonic()
+        async with running(self._settings, utc_now, time.monotonic) as app, self._door.leading_to(app):
+            app[LINK].patience_s = self._patience_s
+            self._ready()
+            farm = app[FOREMAN].farm
+            log.info(
+                "ready",
+                version=VERSION,
+                name=self._settings.name,
+                data=str(self._settings.data),
+                jobs=len(farm.jobs),
+                tasks=len(farm.tasks),
+                workers=len(farm.workers),
+                took_s=round(time.monotonic() - began_s, 3),
+            )
+            await self._stop.wait()
+            log.info("stopping")
+            self._door.shut()
+
+    async def _begin_anew(self) -> None:
+        """Try once. When that does not work, or does not help, Workers are served for a while before the next try."""
+        now_s = time.monotonic()
+        if now_s - self._misfit_s - self._patience_s > CALM_S:
+            self._pauses = pauses()
+        self._misfit_s, self._patience_s = now_s, next(self._pauses)
+        try:
+            await resynced(self._settings, utc_now)
+        except FlamencoError as error:
+            log.error("this Manager and its Server cannot begin anew yet", error=str(error))
 
 
 class _Once:

@@ -21,7 +21,7 @@ def is_runnable(task: Task) -> bool:
 def is_due(task: Task) -> bool:
     """Tell whether nothing of its job keeps a task from running, whoever holds it."""
     job = task.job
-    return not task.open_dependencies and job.status.is_runnable and not job.is_held_back
+    return not task.open_dependencies and job.status.is_runnable and not job.is_held_back and not job.is_changing
 
 
 def is_full(job: Job) -> bool:

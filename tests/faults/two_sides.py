@@ -116,7 +116,7 @@ class TwoSides:
     async def until(self, job: str, is_so: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait until a job is shown as it should be."""
         async with asyncio.timeout(DEADLINE_S):
-            while not is_so(found := await self.job(job)):
+            while not is_so(found := await self.job(job)):  # noqa: ASYNC110 (asked over HTTP)
                 await asyncio.sleep(0.05)
         return found
 

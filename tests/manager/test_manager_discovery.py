@@ -16,8 +16,8 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from flamenco_core import VERSION
 from flamenco_core.wire.discovery import MDNS_TYPE, SSDP_GROUP, manager_in_reply, search_request
 from flamenco_manager.announcing import WAYS, announced
-from flamenco_manager.serving import serve
 from flamenco_manager.mdns import instance_name
+from flamenco_manager.serving import serve
 from flamenco_manager.settings import Settings
 from flamenco_manager.ssdp import Place, _Answering
 from flamenco_runtime.clock import utc_now

@@ -1,15 +1,21 @@
 """Orders in, reports out: each applied once, in order, whatever is lost in between (manager-api.md)."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
-from fake_server import FakeServer
-from manager_world import a_task, manager_world
+from fake_server import TOKEN, FakeServer
+from manager_world import TestTime, World, a_task, manager_world
 
 from flamenco_core.identifiers import new_id
+from flamenco_manager.server_link import MustResync
+from flamenco_manager.serving import serve
+from flamenco_manager.settings import Settings
+from flamenco_runtime.settings import Address
 
 
 async def test_trace_25_a_report_whose_answer_was_lost_is_sent_again_byte_for_byte(
@@ -195,21 +201,30 @@ async def test_a_server_with_other_orders_than_those_applied_is_noticed(server: 
         await server.issue("job.cancel", job=new_id())
         await server.until(lambda: 1 in server.results)
     server.orders[0]["details"] = {"job": new_id()}
-    async with manager_world(tmp_path, server) as world:
-        await world.worker()
-        await server.issue("job.cancel", job=new_id())
-        await server.until(lambda: server.hellos >= 3)
-        assert 2 not in server.results
+    with pytest.raises(MustResync, match="asks to begin anew"):
+        async with manager_world(tmp_path, server):
+            await asyncio.get_running_loop().create_future()
+    assert 2 not in server.results
 
 
 async def test_a_manager_that_is_to_resync_keeps_its_workers_served(server: FakeServer, tmp_path: Path) -> None:
-    server.resync = True
-    async with manager_world(tmp_path, server) as world:
-        worker = await world.worker()
-        assert (await worker.ask()).status == 204
+    server.resync = True  # and does not know how
+    stop, url = asyncio.Event(), asyncio.get_running_loop().create_future()
+    settings = Settings(server=server.url, data=tmp_path, token=TOKEN, listen=Address("127.0.0.1", 0))
+    serving = asyncio.create_task(serve(settings, stop=stop, ready=url.set_result))
+    async with aiohttp.ClientSession() as session:
+        world = World(await url, server, session, TestTime(), None, None)  # type: ignore[arg-type]
+        await server.until(lambda: server.hellos > 6)
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):  # it tries again in between
+                worker = await world.worker()
+                assert (await worker.ask()).status == 204
+                break
         assert server.received == []
         server.resync = False
         await server.until(lambda: server.mirror["workers"])
+    stop.set()
+    await serving
 
 
 async def test_a_server_that_is_away_does_not_stop_the_farm(server: FakeServer, tmp_path: Path) -> None:

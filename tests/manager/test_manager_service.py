@@ -9,8 +9,8 @@ from fake_server import TOKEN, FakeServer
 from manager_world import TestTime, a_task, manager_world
 
 from flamenco_core.errors import BadInput
-from flamenco_manager.serving import serve
 from flamenco_manager.link_file import NoToken
+from flamenco_manager.serving import serve
 from flamenco_manager.settings import Settings
 from flamenco_runtime.data_folder import DataInUse
 from flamenco_runtime.service import PortTaken
