@@ -53,7 +53,7 @@ def test_a_sound_store_is_said_to_be_sound(store: Path) -> None:
     [
         (
             """UPDATE jobs SET counts = '{"completed":1}' WHERE key = 4""",
-            f"Its tasks are 2 active, 1 completed, 1 queued, 2 of 4 steps; counted are 1 completed, 2 of 4 steps. {REPAIR}c",
+            f"1 completed, 1 queued, 2 of 4 steps; counted are 1 completed, 2 of 4 steps. {REPAIR}count again.",
         ),
         ("UPDATE jobs SET steps_completed = 99 WHERE key = 1", "counted are 2 completed, 99 of 2 steps."),
         ("UPDATE jobs SET status = 'failed' WHERE key = 1", "It is failed, and by its tasks it must be completed."),
