@@ -34,6 +34,7 @@ from flamenco_manager.stores import rows
 from flamenco_server.connection_file import read_connection
 
 LENIENT = {"lost_attempts": 10_000, "failed_attempts": 10_000, "job_failed_tasks": 10**6}
+ENDED = ("completed", "canceled")
 SHARE = 0.2
 """Of so many messages something becomes that should not."""
 
@@ -134,30 +135,34 @@ async def _ask(sides: TwoSides, path: str, **details: str) -> None:
 
 async def _until_alike(sides: TwoSides, file: Path, jobs: list[str]) -> None:
     """Wait until every job has ended, and the Server shows what the Manager has."""
-    async with asyncio.timeout(300):
-        while True:
-            shown = {job: (await sides.job(job))["status"] for job in jobs}
-            statuses = {job: await sides.statuses(job) for job in jobs}
-            own, own_statuses = _in_store(file, jobs)
-            is_over = set(own.values()) <= {"completed", "canceled"} and len(own) == len(jobs)
-            if is_over and shown == own and statuses == own_statuses:
-                return
-            await asyncio.sleep(0.1)
+    differs: Any = None
+    try:
+        async with asyncio.timeout(60):
+            while differs != ([], []):
+                await asyncio.sleep(0.1)
+                shown = {job: ((await sides.job(job))["status"], await sides.statuses(job)) for job in jobs}
+                own = _in_store(file, jobs)
+                going_on = [(job, own.get(job)) for job in jobs if own.get(job, ("?", []))[0] not in ENDED]
+                differs = going_on, [(job, shown[job], own[job]) for job in own if not _alike(shown[job], own[job])]
+    except TimeoutError:
+        raise AssertionError(f"jobs that do not end, and jobs that are not shown as they are: {differs}") from None
 
 
-def _in_store(file: Path, jobs: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _alike(shown: tuple[str, list[str]], own: tuple[str, list[str]]) -> bool:
+    """Compare a job and its tasks; one that was cancelled before its tasks came has none at its Manager."""
+    return shown[0] == own[0] and (shown[1] == own[1] or own == ("canceled", []))
+
+
+def _in_store(file: Path, jobs: list[str]) -> dict[str, tuple[str, list[str]]]:
     connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
+    query = "SELECT status FROM tasks WHERE key >> 20 = ? ORDER BY key"
     try:
         connection.set_busy_timeout(5000)
         found: Any = connection.execute("SELECT id, key, status FROM jobs").fetchall()
-        own = {rows.id_text(job): status for job, _, status in found}
-        tasks = {
-            rows.id_text(job): [
-                row[0]
-                for row in connection.execute("SELECT status FROM tasks WHERE key >> 20 = ? ORDER BY key", (key,))
-            ]
-            for job, key, _ in found
+        return {
+            rows.id_text(job): (status, [row[0] for row in connection.execute(query, (key,))])
+            for job, key, status in found
+            if rows.id_text(job) in jobs
         }
     finally:
         connection.close()
-    return {job: own[job] for job in jobs if job in own}, tasks
