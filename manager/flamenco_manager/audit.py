@@ -78,13 +78,23 @@ class Audit:
 
     async def run(self, tell: Tell) -> Report:
         """Look at everything there is now."""
-        findings = list(await telling("Reading what is stored", tell, self._store.check_rows))
+        findings = await self._stored_wrongly(tell)
         jobs, workers = list(self._farm.jobs.values()), list(self._farm.workers.values())
         looks, changing, tasks = await self._first_look(jobs, workers, tell)
         await tell("Looking again at what looked wrong", 1.0)
         findings += await self._look_again(looks)
         differing, unsettled = await self._compare_again(changing)
         return Report([*findings, *differing], len(jobs), tasks, len(workers), unsettled)
+
+    async def _stored_wrongly(self, tell: Tell) -> list[Finding]:
+        """Read what is stored; what looks wrong may be a change of many tasks that is on its way."""
+        found = await telling("Reading what is stored", tell, self._store.check_rows)
+        for _ in range(LOOKS if found else 0):
+            await asyncio.sleep(LOOK_AGAIN_S)
+            before = {finding.about for finding in found}
+            again = await telling("Reading again what looked wrong", tell, self._store.check_rows)
+            found = [finding for finding in again if finding.about in before]
+        return list(found)
 
     async def _first_look(
         self, jobs: Sequence[Job], workers: Sequence[Worker], tell: Tell

@@ -99,6 +99,37 @@ async def test_what_memory_and_store_do_not_agree_on_is_found(server: FakeServer
         assert all(finding["advice"].startswith("Restart the Manager") for finding in found["findings"])
 
 
+async def test_what_is_stored_wrongly_is_found_while_the_manager_runs(server: FakeServer, tmp_path: Path) -> None:
+    async with manager_world(tmp_path, server) as world:
+        job = await a_running_job(world, server)
+        change(tmp_path / STORE, "INSERT INTO log_uploads VALUES (99 << 20, 1)")
+        change(tmp_path / STORE, "UPDATE jobs SET steps_total = 77")
+        found = (await upkeep.check(tmp_path, silent))["findings"]
+        assert {finding["about"] for finding in found} == {"store", f"job {job.id}"}
+        assert any("It has 1 logs to be sent of tasks that are not here." in finding["what"] for finding in found)
+
+
+async def test_what_looks_wrong_only_for_a_moment_is_no_finding(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "LOOK_AGAIN_S", 0.1)
+    async with manager_world(tmp_path, server) as world:
+        job = await a_running_job(world, server)
+        change(tmp_path / STORE, "INSERT INTO log_uploads VALUES (99 << 20, 1)")
+        job.live += 1
+
+        async def tell(doing: str, _share: float) -> None:
+            if doing == "Reading again what looked wrong":
+                change(tmp_path / STORE, "DELETE FROM log_uploads WHERE task = 99 << 20")
+            if doing == "Looking again at what looked wrong":
+                asyncio.get_running_loop().call_later(0.05, mend)
+
+        def mend() -> None:
+            job.live -= 1
+
+        assert (await upkeep.check(tmp_path, tell))["findings"] == []
+
+
 async def test_a_running_manager_is_backed_up_and_the_backup_is_whole(server: FakeServer, tmp_path: Path) -> None:
     target = tmp_path / "somewhere" / "farm.sqlite"
     async with manager_world(tmp_path / "data", server) as world:

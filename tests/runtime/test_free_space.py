@@ -1,4 +1,5 @@
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -60,14 +61,22 @@ async def test_it_is_looked_at_again_and_again_and_whoever_waits_hears_of_it(mon
     looking.cancel()
 
 
-async def test_the_real_disk_is_measured(tmp_path: Path) -> None:
-    free_mib = free_bytes(tmp_path) // MIB
-    ample, short = FreeSpace(tmp_path, free_mib // 2), FreeSpace(tmp_path, 2 * free_mib + 1)
-    await ample.look()
-    await short.look()
-    assert ample.missing is None
-    assert short.missing is not None
-    assert f"MiB free on {tmp_path}, {2 * free_mib + 1:,} needed" in short.missing
+async def test_the_real_disk_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_space, "LOOK_EVERY_S", 0.05)
+    space = FreeSpace(tmp_path, free_bytes(tmp_path) // MIB - 512)
+    await space.look()
+    assert space.missing is None
+    with (tmp_path / "big").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 1024 * MIB)  # takes the space, and no time
+    await space.look()
+    assert space.missing is not None
+    assert f"MiB free on {tmp_path}, " in space.missing
+    (tmp_path / "big").unlink()
+    looking = asyncio.create_task(space.look_for_ever())
+    async with asyncio.timeout(20):
+        while space.missing:
+            await space.looked()
+    looking.cancel()
 
 
 async def test_without_a_floor_nobody_looks() -> None:
