@@ -77,12 +77,20 @@ def links(asked: Asked, folder: Path) -> None:
         _run(survive_a_bad_line_to_the_server(other, jobs=15, workers=3, seed=seed))
 
 
+def away(asked: Asked, folder: Path) -> None:
+    """Have the Server away for days while much changes at the site."""
+    from days_away import survive_days_away
+
+    _run(survive_days_away(folder, changes=asked.changes, workers=asked.workers))
+
+
 SECTIONS: dict[str, Callable[[Asked, Path], None]] = {
     "histories": histories,
     "kills": kills,
     "cuts": cuts,
     "crashes": crashes,
     "links": links,
+    "away": away,
 }
 
 
@@ -117,6 +125,7 @@ def _arguments() -> Asked:
     parser.add_argument("--workers", type=int, default=20, help="at work on them")
     parser.add_argument("--cuts", type=int, default=500)
     parser.add_argument("--links", type=int, default=50, help="farms with bad lines, of each kind")
+    parser.add_argument("--changes", type=int, default=1_000_000, help="while the Server is away")
     return parser.parse_args()
 
 
