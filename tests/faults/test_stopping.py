@@ -130,6 +130,7 @@ async def test_a_worker_that_waits_for_work_does_not_hold_up_a_stop_nor_gets_a_t
         assert await manager.stop() == 0
         with contextlib.suppress(Broken):
             assert (await waiting).status == 204
+        await link.close()
         await manager.start()
         await server.submit(_tasks(2))
         again: Any = (await link.call("POST", "task", wait_s=30)).json()
