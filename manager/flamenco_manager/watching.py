@@ -41,7 +41,7 @@ def watching(settings: Settings, watched: Watched) -> tuple[Middleware, Sequence
     metrics = ManagerMetrics(counted, _sources(settings, watched))
     routes = [
         *front_routes(settings.name, settings.server),
-        *health_routes(lambda: _readiness(watched)),
+        *health_routes(lambda: readiness_of(watched.journal, watched.link)),
         *metrics_routes(metrics.written, settings.metrics_token),
     ]
     return requests.middleware, routes
@@ -59,9 +59,10 @@ def _sources(settings: Settings, watched: Watched) -> Sources:
     return Sources(watched.foreman.farm, waiting, watched.store, watched.link, watched.load, settings.name)
 
 
-def _readiness(watched: Watched) -> Readiness:
-    missing = [] if watched.journal.is_open else ["The store cannot be written."]
-    return Readiness(missing, Link(watched.link.is_up, watched.link.since.wall))
+def readiness_of(journal: Journal, link: LinkWatch) -> Readiness:
+    """Tell whether a Manager can work, by its parts."""
+    missing = [] if journal.is_open else ["The store cannot be written."]
+    return Readiness(missing, Link(link.is_up, link.since.wall))
 
 
 def _worker_of(request: web.Request) -> Mapping[str, object]:

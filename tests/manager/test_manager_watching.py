@@ -17,6 +17,8 @@ from flamenco_manager.http.meanwhile import Meanwhile, Starting
 from flamenco_manager.link_watch import LinkWatch
 from flamenco_manager.model import Moment
 from flamenco_manager.settings import Settings
+from flamenco_manager.watching import readiness_of
+from flamenco_runtime.journal import Journal
 from flamenco_runtime.proxies import read_proxies
 from flamenco_runtime.service import listening
 from flamenco_runtime.settings import Address
@@ -116,7 +118,16 @@ async def test_figures_tell_what_waits_and_whether_a_request_asked_to(server: Fa
         assert value(found, "request_seconds_count", **asked) == 1
         queues = {dict(labels)["queue"] for name, labels in found if name == "flamenco_manager_waiting"}
         assert queues == {
-            *("asks", "requests", "journal", "log_writes", "logs_held", "preview_scaling", "log_uploads", "preview_uploads")
+            *(
+                "asks",
+                "requests",
+                "journal",
+                "log_writes",
+                "logs_held",
+                "preview_scaling",
+                "log_uploads",
+                "preview_uploads",
+            )
         }
         assert value(found, "waiting", queue="asks") == 0
 
@@ -262,3 +273,11 @@ def test_the_link_keeps_the_moment_at_which_it_came_and_went() -> None:
     assert (watch.is_up, watch.since.monotonic_s) == (True, 5)
     watch.lost()
     assert (watch.is_up, watch.since.monotonic_s) == (False, 6)
+
+
+async def test_a_store_that_is_closed_makes_it_unready(tmp_path: Path) -> None:
+    journal = await Journal.open(tmp_path / "some.sqlite", lambda _: None)
+    watch = Watching().watch
+    assert not readiness_of(journal, watch).missing
+    await journal.close()
+    assert readiness_of(journal, watch).missing == ["The store cannot be written."]
