@@ -38,3 +38,28 @@ def test_secrets_that_others_may_read_are_warned_of_and_never_shown(
         assert warned[0]["keys"] == ["token", "metrics_token"]
         assert warned[0]["what_to_do"] == f"chmod 600 {file}"
     assert HUSH not in outcome.err + outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["worker", "--manager", "https://127.0.0.1:9", "--ca", "{folder}/none.pem"], "none.pem: No such file"),
+        (
+            ["worker", "--manager", "https://127.0.0.1:9", "--ca", "{folder}/words.pem"],
+            "words.pem is not a certificate",
+        ),
+        (["manager", "--config", "{folder}/tls.toml"], "none.pem: No such file"),
+        (["manager", "--config", "{folder}/half.toml"], "tls_key is missing"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_stops_the_start_with_its_name(
+    flamenco: Flamenco, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    (tmp_path / "words.pem").write_text("hello")
+    none = tmp_path / "none.pem"
+    (tmp_path / "tls.toml").write_text(f'tls_certificate = "{none}"\ntls_key = "{none}"\ntoken = "t"\n')
+    (tmp_path / "half.toml").write_text(f'tls_certificate = "{none}"\ntoken = "t"\n')
+    name, *rest = (word.format(folder=tmp_path) for word in arguments)
+    outcome = flamenco(name, "--data", tmp_path / "data", *rest)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert says in outcome.message
