@@ -108,6 +108,7 @@ async def test_an_order_with_the_id_of_an_applied_one_is_not_done_again(server: 
         await server.issue("job.cancel", job=job)
         await server.until_job(job, "canceled")
         await server.until(lambda: server.results.get(3, {}).get("result") == "done")
+        assert (server.results[1]["result"], server.results[2]["result"]) == ("done", "done")
 
 
 async def test_cancelling_an_ended_job_is_dropped(server: FakeServer, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class Outbox:
 
     async def has_applied(self, order_id: str) -> bool:
         """Tell whether an order was applied before, under whatever number."""
-        query = "SELECT 1 FROM orders WHERE id = ?"
+        query = "SELECT 1 FROM orders WHERE id = ? LIMIT 1"
         found = await self._journal.read(lambda connection: connection.execute(query, (rows.id_bytes(order_id),)).get)
         return found is not None
 

@@ -13,6 +13,8 @@ CREATE TABLE link (
     last_report_digest TEXT NOT NULL,
     is_restored INTEGER NOT NULL DEFAULT 0,      -- from a backup: nothing is handed out until the Server was heard
     attempts_above INTEGER NOT NULL DEFAULT 0,   -- what is handed out gets a higher attempt, also where a task has none
+    begun_order BLOB,                            -- a requeue that was begun, and the number of its first change
+    begun_change INTEGER NOT NULL DEFAULT 0,
     farm_settings TEXT NOT NULL DEFAULT '{}'     -- JSON: what the Server said last
 );
 
@@ -134,7 +136,7 @@ CREATE TABLE frames (
 
 CREATE TABLE orders (
     number INTEGER PRIMARY KEY,
-    id BLOB NOT NULL UNIQUE,
+    id BLOB NOT NULL,                            -- the same under two numbers, where an order was issued again
     kind TEXT NOT NULL,
     job BLOB,                                    -- of a job.submit, whose result comes when the job was fetched
     applied_at REAL NOT NULL,
@@ -144,6 +146,8 @@ CREATE TABLE orders (
     answer BLOB,                                 -- JSON, of orders that ask something
     change INTEGER NOT NULL                      -- number of the change that it made, or of the last one before it
 );
+
+CREATE INDEX orders_by_id ON orders (id);
 
 -- What the Server knew of tasks that this store has lost, until they have been fetched again.
 CREATE TABLE known_tasks (
