@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from flamenco_cli.client import open_client
+from flamenco_cli.commands.conformance_managers import manager_command
 from flamenco_cli.commands.conformance_servers import server_command
 from flamenco_cli.conformance.check import Outcome, Verdict, all_checks
 from flamenco_cli.conformance.judging import Patience, Scope, judged
@@ -47,6 +48,7 @@ class Judgement:
     examples=[
         "flamenco conformance worker-api http://render-manager:8080",
         "flamenco conformance server http://farm:8000 --token TOKEN",
+        "flamenco conformance manager                says how to start the Manager that is to be judged",
     ],
 )
 def conformance_command() -> None:
@@ -54,6 +56,7 @@ def conformance_command() -> None:
 
 
 conformance_command.add_command(server_command)
+conformance_command.add_command(manager_command)
 
 
 @conformance_command.command(
