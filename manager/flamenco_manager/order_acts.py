@@ -10,7 +10,7 @@ from flamenco_core.identifiers import is_uuid
 from flamenco_core.statuses import JobStatus, WorkerStatus
 from flamenco_core.wire.manager_api import Order
 from flamenco_manager import asked_of_jobs, asked_of_workers, failures, job_rules
-from flamenco_manager.asked_of_jobs import JobDeleted, NotReadyYet
+from flamenco_manager.asked_of_jobs import JobDeleted, NothingToRequeue, NotReadyYet
 from flamenco_manager.farm import Farm
 from flamenco_manager.farm_settings import FarmSettingsKeeper
 from flamenco_manager.foreman import Foreman, put_back
@@ -47,6 +47,12 @@ class JobBook(Protocol):
 
     async def new_job_key(self) -> int:
         """Return the number of the next job in this store."""
+
+    async def change_begun(self, order_id: str) -> int | None:
+        """Return the number of the first change of a requeue that was begun and cut short, None if it was not."""
+
+    def begin_requeue(self, order_id: str, change: int) -> Also:
+        """Make the part of a transaction that notes that a requeue has begun."""
 
     async def job_status(self, job_id: str) -> str | None:
         """Return the stored status of a job, or None if it never came here, or was erased."""
@@ -185,10 +191,14 @@ class OrderActs:
 
         return act
 
-    async def _through(self, pieces: Iterator[None]) -> None:
-        """Go through a change of very many tasks; each piece is stored, and others get their turn after it."""
+    async def _through(self, pieces: Iterator[None], also: Also | None = None) -> None:
+        """Go through a change of very many tasks; each piece is stored, and others get their turn after it.
+
+        ``also`` is written with the first piece, if there is more than one.
+        """
         for _ in pieces:
-            await self._foreman.settle()
+            await self._foreman.settle(also)
+            also = None
             garbage.keep()
 
     def _on_task(self, rule: Callable[[Farm, Task, Moment], None]) -> Act:
@@ -244,7 +254,15 @@ class OrderActs:
     async def _requeue(self, order: Order) -> Outcome:
         job = await self._living_job(order)
         chosen = asked_of_jobs.select(job, _text(order, "which"), _texts(order, "tasks"))
-        await self._through(asked_of_jobs.requeueing(self._farm, job, chosen, self._foreman.now(), _seen_change(order)))
+        begun, seen = await self._book.change_begun(order.id), _seen_change(order)
+        if begun is not None:  # we died while it was carried out: what it had queued already stays as it is
+            seen = begun - 1 if seen is None else min(begun - 1, seen)
+        also = self._book.begin_requeue(order.id, self._farm.number_of_next_change) if begun is None else None
+        try:
+            await self._through(asked_of_jobs.requeueing(self._farm, job, chosen, self._foreman.now(), seen), also)
+        except NothingToRequeue:
+            if begun is None:
+                raise
         return DONE
 
     async def _requeue_task(self, order: Order) -> Outcome:

@@ -12,6 +12,7 @@ from flamenco_core.wire.manager_api import JobDefinition, JobDefinitionSchema, T
 from flamenco_core.wire.worker_api import Command
 from flamenco_manager.model import Job, Task
 from flamenco_manager.stores import rows
+from flamenco_manager.stores.farm_store import Also
 from flamenco_manager.stores.known import take_kept
 from flamenco_runtime.journal import Journal, executing
 
@@ -37,6 +38,16 @@ class ArrivalStore:
         """Return the number of the next job in this store: above those of all that it has and had."""
         query = "SELECT max(erased_job_key, (SELECT coalesce(max(key), 0) FROM jobs)) + 1 FROM link"
         return await self._journal.read(lambda connection: int(connection.execute(query).get))
+
+    async def change_begun(self, order_id: str) -> int | None:
+        """Return the number of the first change of a requeue that was begun and cut short, None if it was not."""
+        query = "SELECT begun_change FROM link WHERE begun_order = ?"
+        return await self._journal.read(lambda connection: connection.execute(query, (rows.id_bytes(order_id),)).get)
+
+    @staticmethod
+    def begin_requeue(order_id: str, change: int) -> Also:
+        """Make the part of a transaction that notes that a requeue has begun; only the newest is remembered."""
+        return executing("UPDATE link SET begun_order = ?, begun_change = ?", [(rows.id_bytes(order_id), change)])
 
     async def job_status(self, job_id: str) -> str | None:
         """Return the stored status of a job, or None if it never came here."""
