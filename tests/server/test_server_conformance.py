@@ -18,6 +18,7 @@ from flamenco_cli.conformance.guest_manager import GuestManager
 from flamenco_cli.conformance.manager_api import TITLES, server_checks
 from flamenco_cli.conformance.peer import open_peer
 from flamenco_cli.connection import Connection
+from flamenco_server.linking import MOST_PER_ORIGIN
 from spoiling_proxy import Given, Spoil, spoiling
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -210,3 +211,13 @@ ONLY_BY_500 = {
     "tasks-go-on-behind-an-index",
     "logs-and-thumbnails-of-nothing-are-404",
 }
+
+
+async def test_a_server_that_takes_no_more_requests_for_links_is_not_judged_for_that(world: World) -> None:
+    async with guest_at(world) as guest:
+        check = [BY_NAME["a-link-can-be-asked-for"]]
+        for _ in range(MOST_PER_ORIGIN):
+            assert [one.outcome async for one in judged(guest, check)] == [Outcome.PASSED]
+        (verdict,) = [one async for one in judged(guest, check)]
+    assert verdict.outcome is Outcome.NOT_JUDGED
+    assert "try again in 600 seconds" in verdict.came

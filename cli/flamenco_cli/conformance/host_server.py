@@ -4,9 +4,8 @@ import asyncio
 import hashlib
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +13,7 @@ import orjson
 from aiohttp import web
 from marshmallow import Schema, ValidationError
 
+from flamenco_cli.conformance.host_answers import json_reply, now_text, problem
 from flamenco_cli.conformance.peer import Differs
 from flamenco_core.identifiers import new_id, task_id
 from flamenco_core.wire.manager_api import (
@@ -131,7 +131,7 @@ class HostServer:
         """Issue orders at once: ``kind``, ``details``, maybe ``id`` and ``expires``; returns their numbers."""
         first = len(self.orders) + 1
         for number, order in enumerate(orders, start=first):
-            issued = {"order": number, "id": new_id(), "asked_by": "conformance", "asked_at": _now(), **order}
+            issued = {"order": number, "id": new_id(), "asked_by": "conformance", "asked_at": now_text(), **order}
             self.orders.append(issued)
         await self.tell()
         return list(range(first, first + len(orders)))
@@ -157,7 +157,7 @@ class HostServer:
             "type": "echo-sleep-test",
             "priority": 50,
             "owner": "conformance",
-            "created": _now(),
+            "created": now_text(),
             "task_count": tasks,
             "files": files,
             **changes,
@@ -221,13 +221,13 @@ class HostServer:
     def _refused(self, name: str, request: web.Request) -> web.Response | None:
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             self.breaks.setdefault("token", f"{request.method} {name} came without the token of this Manager")
-            return _problem(401, "not-signed-in")
+            return problem(401, "not-signed-in")
         if name in ("hello", "resync"):
             return None
         feeds = (request.headers.get(MANAGER_FEED), request.headers.get(SERVER_FEED))
         if not all(feeds):
             self.breaks.setdefault("feeds", f"{request.method} {name} came without {MANAGER_FEED} or {SERVER_FEED}")
-        return None if feeds == (self.manager_feed, self.feed) else _problem(409, "other-feed")
+        return None if feeds == (self.manager_feed, self.feed) else problem(409, "other-feed")
 
     async def _faulty(self, name: str, request: web.Request, body: bytes) -> web.Response | None:
         faults = self.faults.get(name)
@@ -235,7 +235,7 @@ class HostServer:
             return None
         fault = faults.popleft()
         if isinstance(fault, int):
-            return _problem(fault, "unavailable" if fault >= 500 else "other-feed")
+            return problem(fault, "unavailable" if fault >= 500 else "other-feed")
         await self._report(request, body)
         if request.transport is not None:
             request.transport.abort()
@@ -253,14 +253,14 @@ class HostServer:
     async def _hello(self, _: web.Request, body: bytes) -> web.Response:
         said = self._read("hello", HelloSchema(), body)
         if said is None:
-            return _problem(422, "bad-input")
+            return problem(422, "bad-input")
         self.manager_feed = said["feed"]
         digest = NO_DIGEST
         for order in self.orders[: said.get("last_order", 0)]:
             digest = order_digest(digest, OrderSchema().load(order))
         if said.get("last_order", 0) and said.get("last_order_digest") != digest:
             self.breaks.setdefault("order-digest", f"the digest of order {said['last_order']} is not {digest[:12]}…")
-        return _json(
+        return json_reply(
             {
                 "manager": "00000000-0000-4000-8000-000000000001",
                 "feed": self.feed,
@@ -274,7 +274,7 @@ class HostServer:
     async def _resync(self, _: web.Request, body: bytes) -> web.Response:
         said = self._read("resync", ResyncRequestSchema(), body)
         if said is None:
-            return _problem(422, "bad-input")
+            return problem(422, "bad-input")
         self.resynced, self.wants_resync = said, False
         self.feed, self.manager_feed = new_id(), said["feed"]
         self.applied, self.digest = 0, NO_DIGEST
@@ -283,7 +283,7 @@ class HostServer:
         digest = NO_DIGEST
         for order in self.orders:
             digest = order_digest(digest, OrderSchema().load(order))
-        return _json(
+        return json_reply(
             {
                 "feed": self.feed,
                 "epoch": said["epoch"] + 1,
@@ -302,12 +302,12 @@ class HostServer:
             after, wait_s = int(request.query["after"]), float(request.query.get("wait", 0))
         except (KeyError, ValueError):
             self.breaks.setdefault("orders-query", f"GET orders?{request.query_string} has no after, or a bad wait")
-            return _problem(422, "bad-input")
+            return problem(422, "bad-input")
         if not 0 <= wait_s <= 60:
             self.breaks.setdefault("orders-query", f"GET orders waits {wait_s:g} seconds, more than 60")
         if after > len(self.orders):
             self.breaks.setdefault("acknowledged", f"order {after} was acknowledged, which was not issued")
-            return _problem(409, "unknown-order")
+            return problem(409, "unknown-order")
         self.acknowledged = max(self.acknowledged, after)
         await self.tell()
         try:
@@ -315,7 +315,7 @@ class HostServer:
                 await self._news.wait_for(lambda: len(self.orders) > after)
         except TimeoutError:
             pass
-        return _json({"orders": self._orders_after(after)})
+        return json_reply({"orders": self._orders_after(after)})
 
     def _orders_after(self, after: int) -> list[Document]:
         if self.early_order is not None and len(self.orders) >= self.early_order:
@@ -325,12 +325,12 @@ class HostServer:
 
     async def _job(self, request: web.Request, _: bytes) -> web.Response:
         job = self.jobs.get(request.match_info["job"])
-        return _problem(404, "not-found") if job is None else _json(job)
+        return problem(404, "not-found") if job is None else json_reply(job)
 
     async def _tasks(self, request: web.Request, _: bytes) -> web.StreamResponse:
         found = self.tasks.get(request.match_info["job"])
         if found is None:
-            return _problem(404, "not-found")
+            return problem(404, "not-found")
         lines = [orjson.dumps(task) + b"\n" for task in found[int(request.query.get("after", -1)) + 1 :]]
         if not self.cut_tasks:
             return web.Response(body=b"".join(lines), content_type="application/jsonl")
@@ -345,14 +345,14 @@ class HostServer:
     async def _blob(self, request: web.Request, _: bytes) -> web.Response:
         blob = self.blobs.get(request.match_info["sha256"])
         if blob is None:
-            return _problem(404, "not-found")
+            return problem(404, "not-found")
         wrong, self.wrong_blob = self.wrong_blob, False
         return web.Response(body=bytes(len(blob)) if wrong else blob)
 
     async def _report(self, _: web.Request, body: bytes) -> web.Response:
         said = self._read("reports", ReportSchema(), body)
         if said is None:
-            return _problem(422, "bad-input")
+            return problem(422, "bad-input")
         self._in_flight += 1
         if self._in_flight > 1:
             self.breaks.setdefault("in-flight", f"report {said['report']} came while another was not answered yet")
@@ -369,14 +369,14 @@ class HostServer:
             self.breaks.setdefault("frozen", f"report {number} was sent again with other bytes")
         if number > self.applied + 1:
             self.breaks.setdefault("numbers", f"report {number} came where {self.applied + 1} was due")
-            return _problem(409, "report-gap", expected=self.applied + 1)
+            return problem(409, "report-gap", expected=self.applied + 1)
         if number == self.applied + 1:
             if said["previous"] != self.digest:
                 self.breaks.setdefault("previous", f"report {number} names {said['previous'][:12]}… as the one before")
-                return _problem(409, "reports-differ")
+                return problem(409, "reports-differ")
             self.applied, self.digest = number, hashlib.sha256(body).hexdigest()
             self._apply(said)
-        return _json({"acknowledged": number})
+        return json_reply({"acknowledged": number})
 
     def _apply(self, said: Document) -> None:
         for kind in ("jobs", "tasks", "workers"):
@@ -394,7 +394,7 @@ class HostServer:
             self.results[result["order"]] = result
 
     async def _unknown(self, request: web.Request, _: bytes) -> web.Response:
-        return _problem(404, "not-found")
+        return problem(404, "not-found")
 
     def _read(self, name: str, schema: Schema, body: bytes) -> Document | None:
         """Read a document; one that breaks the schema is noted."""
@@ -411,24 +411,6 @@ def _number(call: Call) -> object:
     return call.document.get("report") if isinstance(call.document, dict) else None
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _json(document: object) -> web.Response:
-    return web.Response(body=orjson.dumps(document), content_type="application/json")
-
-
-def _problem(status: int, kind: str, **members: object) -> web.Response:
-    body = orjson.dumps({"type": kind, "title": kind, "status": status, "detail": kind, **members})
-    return web.Response(body=body, status=status, content_type="application/problem+json")
-
-
 def order(kind: str, **details: object) -> dict[str, object]:
     """Make an order as ``HostServer.issue`` takes it."""
     return {"kind": kind, "details": details}
-
-
-def results_of(results: Sequence[Document]) -> list[str]:
-    """Return the word of each result."""
-    return [str(result["result"]) for result in results]

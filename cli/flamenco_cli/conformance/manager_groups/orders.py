@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from flamenco_cli.conformance.host_server import HostServer, order, results_of
+from flamenco_cli.conformance.host_server import HostServer, order
 from flamenco_cli.conformance.manager_api import MANAGER, an_unknown_id
 from flamenco_cli.conformance.peer import Differs
 from flamenco_core.identifiers import new_id
@@ -111,5 +111,5 @@ async def _a_server_that_is_unavailable_is_asked_again(host: HostServer) -> None
     host.faults["orders"] = deque([503, 503, 503])
     await host.answered(order("conformance.nothing"))
     await host.until(lambda: not host.faults["orders"], "GET orders three times more")
-    if results_of([host.results[len(host.orders)]]) != ["dropped"]:
+    if host.results[len(host.orders)]["result"] != "dropped":
         raise Differs(f"the result was {host.results[len(host.orders)]}")

@@ -6,6 +6,7 @@ from flamenco_cli.conformance.check import Needs
 from flamenco_cli.conformance.guest_manager import REFUSED, GuestManager, must_be_problem
 from flamenco_cli.conformance.manager_api import SERVER, an_unknown_id
 from flamenco_cli.conformance.peer import Answer
+from flamenco_cli.conformance.visit import NotJudged
 from flamenco_core.identifiers import new_id
 from flamenco_core.wire.linking import typed_code
 from flamenco_runtime.sealing import KeyPair, NotForUs, link_purpose
@@ -15,7 +16,11 @@ ASK = "ask for a link: name, a fresh public key → a pairing code to show, and 
 
 async def _asked(guest: GuestManager, key: KeyPair, name: str = "") -> Answer:
     wish = {"name": name or f"conformance {new_id()[:8]}", "public_key": key.public_key}
-    return await guest.stranger("POST", "link", document=wish)
+    answer = await guest.stranger("POST", "link", document=wish)
+    if answer.status == 429:
+        wait = answer.headers.get("Retry-After", "some")
+        raise NotJudged(f"The Server takes no more requests from here now; it says to try again in {wait} seconds.")
+    return answer
 
 
 async def _polled(guest: GuestManager, path: str) -> Answer:
