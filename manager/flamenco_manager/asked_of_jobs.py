@@ -265,7 +265,7 @@ def _run_again(farm: Farm, task: Task, now: Moment) -> None:
     if task.failed_with_job:
         task.failed_with_job = False
         job.failed_with_job -= 1
-    task.failed_by, task.lost, task.retry_at_s, task.is_pause_wanted = [], 0, 0.0, False
+    task.failed_by, task.lost, task.retry_at_s, task.is_pause_wanted = (), 0, 0.0, False
     task.activity, task.result, task.started_at, task.finished_at = "", None, None, None
     task.requeued_by = farm.number_of_next_change
     set_steps(task, 0)

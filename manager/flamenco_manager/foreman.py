@@ -272,10 +272,8 @@ def restore(farm: Farm, unfinished: Sequence[StoredJob], now: Moment) -> None:
 def put_back(farm: Farm, stored: StoredJob, now: Moment, links: Links | None = None) -> None:
     """Put a job that was stored, with its tasks, into the farm; ``links``: the tasks are linked already."""
     job_rules.resume(farm, stored.job, stored.tasks, now, stored.others, links)
-    for task in stored.tasks:
-        for moment_s in (task.retry_at_s, *(task.marks or {}).values()):
-            if moment_s > now.monotonic_s:
-                farm.wake_at(moment_s)
+    for moment_s in stored.wakes_s:
+        farm.wake_at(moment_s)
 
 
 def _done() -> _Commit:

@@ -135,7 +135,7 @@ def _enter(
     farm.jobs[job.id] = job
     take_over(job, tasks, links)
     begin_waiting(farm, job, dict(others or {}), now)
-    farm.tasks.update((task.id, task) for task in tasks)
+    farm.tasks.update(links.by_id)
 
 
 def worked_on(farm: Farm, job: Job, now: Moment) -> None:

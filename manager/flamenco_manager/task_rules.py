@@ -39,6 +39,7 @@ class Links:
     steps_completed: int = 0
     steps_total: int = 0
     failures: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    by_id: dict[str, Task] = field(default_factory=dict)
 
 
 def link(tasks: Sequence[Task]) -> Links:
@@ -46,7 +47,7 @@ def link(tasks: Sequence[Task]) -> Links:
 
     That takes long for many tasks, and concerns nobody before ``take_over``.
     """
-    links, counts = Links(), dict.fromkeys(TaskStatus, 0)
+    links, counts = Links(by_id={task.id: task for task in tasks}), dict.fromkeys(TaskStatus, 0)
     dependants: dict[int, list[Task]] = {}
     for task in tasks:
         if task.depends_on:

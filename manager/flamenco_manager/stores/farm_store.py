@@ -60,6 +60,8 @@ class StoredJob:
     job: Job
     tasks: list[Task]
     others: dict[str, JobState]
+    wakes_s: Sequence[float] = ()
+    """When something that keeps one of its tasks from Workers is over (monotonic)."""
 
 
 class FarmStore:
@@ -198,7 +200,9 @@ def _load_job(connection: apsw.Connection, job_id: str, farm: Farm, now: Moment)
 def _stored(connection: apsw.Connection, row: rows.Row, farm: Farm, now: Moment) -> StoredJob:
     job = rows.job_of(row)
     others = _states(connection, [needed.id for needed in job.needs_jobs])
-    return StoredJob(job, _tasks(connection, job, farm, now), others)
+    tasks = _tasks(connection, job, farm, now)
+    wakes_s = [moment_s for task in tasks for moment_s in (task.retry_at_s, *(task.marks or {}).values())]
+    return StoredJob(job, tasks, others, [moment_s for moment_s in wakes_s if moment_s > now.monotonic_s])
 
 
 def _states(connection: apsw.Connection, job_ids: Sequence[str]) -> dict[str, JobState]:
