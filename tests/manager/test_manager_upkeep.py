@@ -47,6 +47,7 @@ def query(path: Path, statement: str) -> Any:
 
 def change(path: Path, statement: str) -> None:
     connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(10_000)  # the Manager may be writing
     connection.execute(statement)
     connection.close()
 
