@@ -53,7 +53,7 @@ async def survive_days_away(
         last = await server.submit([a_task()])
         await asyncio.gather(_serve_meanwhile(links[0]), server.until_job(job, "completed"))
         await server.until_job(last, "completed")
-        await until_all_is_told(folder / "manager")
+        await until_all_is_told(folder / "manager", 600)
         caught_up_s = time.monotonic() - catching_up
         for link in links:
             await link.close()

@@ -111,7 +111,7 @@ async def survive_kills(
                 group.create_task(worker.run(over))
             await people.run(killer)
             over.set()
-        await until_all_is_told(manager.data)
+        await until_all_is_told(manager.data, LONGEST_S)
         assert await manager.stop() == 0
         await _check_end(manager.data, record, server)
     say(f"{_told(record)}; {time.monotonic() - began:.0f} s, seed {seed}: nothing lost, nothing done twice")

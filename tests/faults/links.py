@@ -58,7 +58,7 @@ async def survive_bad_lines_to_workers(
                 group.create_task(worker.run(over))
             await server.until(lambda: server.mirror["jobs"].get(job, {}).get("status") == "completed", 600)
             over.set()
-        await until_all_is_told(manager.data)
+        await until_all_is_told(manager.data, 600)
         assert await manager.stop() == 0
         with copy_of(manager.data) as connection:
             check_store(connection)
