@@ -8,13 +8,13 @@ import orjson
 import pytest
 from fake_server import FakeServer
 from manager_world import World, a_task, manager_world
-from spoiling_proxy import Given, Spoil, SpoilingProxy, spoiling
 
 from flamenco_cli.conformance.check import Check, Needs, Outcome, Verdict, all_checks
 from flamenco_cli.conformance.judging import Patience, Scope, judged
 from flamenco_cli.conformance.peer import Differs, open_peer
 from flamenco_cli.conformance.visit import Visit
 from flamenco_cli.conformance.work import MESSAGE, NoTasks, ReadyTasks, Task, TaskSource
+from spoiling_proxy import Given, Spoil, SpoilingProxy, spoiling
 
 CHECKS = [check for check in all_checks() if not check.is_slow]
 
