@@ -1,6 +1,7 @@
 """Print the benchmarks' figures beside their targets (quality.md, sections 1 and 3): ``python -m benchmarks``."""
 
 import argparse
+import gc
 import os
 import statistics
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from big_jobs import CHANGES, arriving, changing
 from farm_processes import pin_to
+from restarts import killed_at_work, starting
 from rich.console import Console
 from rich.table import Table
 from workloads import Figures, Workload, chains, drain, many_jobs, steady, updates, waiting, wide_graph
@@ -42,9 +45,24 @@ def everything(seconds: float) -> Iterator[Measured]:
         partial(drain, 100, 100_000, seconds, batches=True),
         {"life cycles/s": "≥ 2,000"},
     )
+    for workers, rate in ((10, "≥ 1,000"), (100, "≥ 1,500")):
+        name = f"drain 100,000 tasks beside 1,000,000 finished ones, W = {workers}"
+        yield Measured(
+            "B3", name, partial(drain, workers, 100_000, seconds, history=1_000_000), {"life cycles/s": rate}
+        )
     for rate in (250, 500):
         name = f"100,000 tasks, W = 100, {rate} life cycles/s in an open loop"
         yield Measured("B2", name, partial(steady, 100, 100_000, rate, seconds), {"ask p99 ms": "≤ 50"})
+    for tasks in (100, 10_000, 100_000, 300_000):
+        targets = {"stored after s": "≤ 5", "others waited at most ms": "≤ 50"} if tasks == 100_000 else {}
+        yield Measured("B1", f"a job of {tasks:,} tasks comes", partial(arriving, tasks), targets)
+    targets = {f"{change[0]}: others waited at most ms": "≤ 100" for change in CHANGES}
+    yield Measured("B9", "a job of 100,000 tasks is changed while others work", partial(changing, 100_000), targets)
+    for finished, waits in ((1_000_000, 0), (900_000, 100_000), (0, 1_000_000)):
+        name = f"start with {finished:,} finished and {waits:,} waiting tasks"
+        yield Measured("B11", name, partial(starting, finished, waits), {"first answer s": "≤ 3"})
+    none = {"tasks lost": "0", "done again though acknowledged": "0"}
+    yield Measured("B11", "kill -9 at work, 3,000 tasks, W = 20", partial(killed_at_work, 20, 3_000, 1.0), none)
     for workers in (100, 1_000):
         targets = {"waiting: % of a core": "< 5", "submit to first ms": "≤ 200"}
         yield Measured("B4", f"{workers:,} Workers wait", partial(waiting, workers, seconds), targets)
@@ -59,13 +77,14 @@ def everything(seconds: float) -> Iterator[Measured]:
 def main() -> None:
     """Measure, and print a table per workload."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("workloads", nargs="*", help="only these: B2 B4 B6 B7")
+    parser.add_argument("workloads", nargs="*", help="only these: B1 B2 B3 B4 B6 B7 B9 B11")
     parser.add_argument("--only", metavar="WORDS", default="", help="only those whose name has these words")
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each is measured (6)")
     parser.add_argument(
         "--repeat", type=int, default=3, help="how often each is measured; median and range are printed"
     )
     chosen = parser.parse_args()
+    gc.disable()  # what measures must not keep itself waiting
     pin_to(set(range(1, os.cpu_count() or 1)) or {0})
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(f"{os.cpu_count()} cores; each figure: median (lowest to highest) of {chosen.repeat}")

@@ -6,6 +6,7 @@ The Manager gets the first core to itself; the load generator and the Server sha
 import asyncio
 import contextlib
 import cProfile
+import gc
 import multiprocessing
 import os
 import sys
@@ -55,6 +56,11 @@ class Manager:
         """Return the size of its database, write-ahead log included."""
         return sum(file.stat().st_size for file in self.data.glob("manager.sqlite*"))
 
+    def kill(self) -> None:
+        """Kill it, as a power cut of the process would."""
+        self.process.kill()
+        self.process.wait(STOP_DEADLINE_S)
+
 
 class ServerProcess:
     """The Server's process, by the pipe to it."""
@@ -79,6 +85,11 @@ class ServerProcess:
         """Issue another order."""
         self.call("order", kind, details)
 
+    def statuses(self, job: str) -> dict[str, tuple[str, int]]:
+        """Return status and attempt of a job's tasks, as they were reported last."""
+        found: dict[str, tuple[str, int]] = self.call("statuses", job)
+        return found
+
     def until(self, job: str, status: str) -> None:
         """Wait until the Manager has reported a job in a status."""
         self.call("until", job, status)
@@ -87,20 +98,35 @@ class ServerProcess:
 @contextlib.contextmanager
 def manager(data: Path, *, profile: Path | None = None) -> Iterator[Manager]:
     """Run both while the context lasts; ``profile``: where the Manager's profile is written at its end."""
+    with server_process() as server, manager_process(data, server, profile=profile) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def server_process() -> Iterator[ServerProcess]:
+    """Run the Server while the context lasts."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    server = context.Process(target=_run_server, args=(theirs,), daemon=True)
-    server.start()
-    link = ServerProcess(ours, _received(ours))
-    manager_ours, manager_theirs = context.Pipe()
-    process = context.Process(target=_run_manager, args=(data, link.url, profile, manager_theirs), daemon=True)
+    process = context.Process(target=_run_server, args=(theirs,), daemon=True)
     process.start()
     try:
-        host, port = _received(manager_ours).removeprefix("http://").split(":")
-        yield Manager(host, int(port), psutil.Process(process.pid), data, link)
+        yield ServerProcess(ours, _received(ours))
     finally:
-        _end(process, manager_ours)
-        _end(server, ours)
+        _end(process, ours)
+
+
+@contextlib.contextmanager
+def manager_process(data: Path, server: ServerProcess, *, profile: Path | None = None) -> Iterator[Manager]:
+    """Run a Manager while the context lasts; it may be killed before that."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run_manager, args=(data, server.url, profile, theirs), daemon=True)
+    process.start()
+    try:
+        host, port = _received(ours).removeprefix("http://").split(":")
+        yield Manager(host, int(port), psutil.Process(process.pid), data, server)
+    finally:
+        _end(process, ours)
 
 
 def pin_to(cores: set[int]) -> None:
@@ -142,6 +168,7 @@ def _run_manager(data: Path, server: str, profile: Path | None, pipe: Connection
 
 
 def _run_server(pipe: Connection) -> None:
+    gc.disable()  # it shares a core with what measures
     pin_to(set(range(1, os.cpu_count() or 1)) or {0})
 
     async def main() -> None:
@@ -164,4 +191,7 @@ async def _served(server: FakeServer, name: str, arguments: tuple[Any, ...]) -> 
                 lambda: server.mirror["jobs"].get(job, {}).get("status") == status, deadline_s=START_DEADLINE_S
             )
             return None
+        case "statuses", (job,):
+            tasks = server.mirror["tasks"].values()
+            return {task["id"]: (task["status"], task["attempt"]) for task in tasks if task["job"] == job}
     raise ValueError(name)

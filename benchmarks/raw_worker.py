@@ -11,6 +11,7 @@ import orjson
 
 STARTED = {"taskStatus": "active", "activity": "Started"}
 COMPLETED = {"taskStatus": "completed", "activity": "Completed"}
+TYPES = ["blender", "ffmpeg", "file-management", "misc"]
 LOG = "a line of a log, as long as such lines are, with a number at its end: 0123456\n"
 
 
@@ -49,12 +50,20 @@ class RawWorker:
         """Connect, register, sign on, wake up."""
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
         secret = f"secret-{self.number}"
-        types = ["blender", "ffmpeg", "file-management", "misc"]
-        registration = {"secret": secret, "platform": "linux", "supported_task_types": types, "name": f"w{self.number}"}
+        registration = {"secret": secret, "platform": "linux", "supported_task_types": TYPES, "name": f"w{self.number}"}
         _, body = await self.call("register", "register-worker", registration)
         credentials = f"{orjson.loads(body)['uuid']}:{secret}".encode()
         self.authorization = "Basic " + base64.b64encode(credentials).decode()
-        signing = {"name": f"w{self.number}", "supported_task_types": types, "software_version": "4"}
+        await self._sign_on()
+
+    async def come_back(self, host: str, port: int) -> None:
+        """Connect again, as the same Worker, and sign on."""
+        self.host, self.port = host, port
+        self.reader, self.writer = await asyncio.open_connection(host, port)
+        await self._sign_on()
+
+    async def _sign_on(self) -> None:
+        signing = {"name": f"w{self.number}", "supported_task_types": TYPES, "software_version": "4"}
         if self.features:
             signing["features"] = list(self.features)
         await self.call("sign-on", "sign-on", signing)

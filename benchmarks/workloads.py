@@ -1,4 +1,4 @@
-"""The workloads of quality.md 3.1 that this project measures so far: B2, B4, B6, B7.
+"""The workloads of quality.md 3.1 about Workers at work: B2, B3, B4, B6, B7. Others: ``big_jobs`` and ``restarts``.
 
 Each takes sizes, and returns figures by name. Throughput is measured in a closed loop, client and Manager on different
 cores; latencies are those of the same calls.
@@ -14,6 +14,7 @@ from typing import Any
 
 from farm_processes import Manager, manager
 from raw_worker import LOG, STARTED, Latencies, RawWorker
+from stored_history import store_history
 
 Figures = dict[str, float]
 AT_ONCE = 16
@@ -21,10 +22,13 @@ AT_ONCE = 16
 
 
 @contextmanager
-def fresh_manager(profile: Path | None = None) -> Iterator[Manager]:
-    """Run a Manager on an empty folder."""
-    with TemporaryDirectory(prefix="flamenco-bench-") as folder, manager(Path(folder), profile=profile) as running:
-        yield running
+def fresh_manager(profile: Path | None = None, *, history: int = 0) -> Iterator[Manager]:
+    """Run a Manager on an empty folder, or on one with so many tasks that have been finished."""
+    with TemporaryDirectory(prefix="flamenco-bench-") as folder:
+        if history:
+            store_history(Path(folder), finished=history)
+        with manager(Path(folder), profile=profile) as running:
+            yield running
 
 
 def a_task(**changes: Any) -> dict[str, Any]:
@@ -33,9 +37,20 @@ def a_task(**changes: Any) -> dict[str, Any]:
     return {"name": "echo", "type": "misc", "commands": [command], **changes}
 
 
-def drain(workers: int, tasks: int, seconds: float, *, batches: bool = False, profile: Path | None = None) -> Figures:
-    """B2: so many Workers run so many tasks as fast as they can, for so many seconds at most."""
-    with fresh_manager(profile) as running:
+def drain(
+    workers: int,
+    tasks: int,
+    seconds: float,
+    *,
+    batches: bool = False,
+    history: int = 0,
+    profile: Path | None = None,
+) -> Figures:
+    """B2 and B3: so many Workers run so many tasks as fast as they can, for so many seconds at most.
+
+    ``history``: beside so many that have been finished.
+    """
+    with fresh_manager(profile, history=history) as running:
         began_s = time.perf_counter()
         job = running.server.submit([a_task() for _ in range(tasks)])
         running.server.until(job, "queued")
