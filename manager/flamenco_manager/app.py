@@ -31,6 +31,7 @@ from flamenco_manager.http.worker_api import WorkerUseCases, worker_routes
 from flamenco_manager.http.worker_errors import worker_errors
 from flamenco_manager.job_arrival import Arrivals
 from flamenco_manager.job_keeping import JobKeeper
+from flamenco_manager.latecomers import Latecomers
 from flamenco_manager.link_file import token_for
 from flamenco_manager.link_watch import LinkWatch
 from flamenco_manager.log_extent import MIB, LogLimits
@@ -121,7 +122,7 @@ async def running(
         ):
             server = ServerClient(session, settings.server, token)
             await asyncio.to_thread(shutil.rmtree, settings.data / SPOOL, ignore_errors=True)  # of an earlier run
-            foreman = await _opened_farm(settings, FarmStore(journal), clock, monotonic)
+            foreman, late = await _opened_farm(settings, FarmStore(journal), clock, monotonic)
             variables = FarmVariables(settings.variables or {}, str(settings.data / "jobs"), platform.system().lower())
             keeper = FarmSettingsKeeper(
                 foreman.farm, Outbox(journal), settings.policy, lambda said: variables.use(said.variables)
@@ -130,7 +131,7 @@ async def running(
             erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
             space = FreeSpace(settings.data, settings.least_free_mib, measure)
             await space.look()
-            app, runs = _assembled(settings, journal, foreman, logs, server, keeper, variables, erasing, space)
+            app, runs = _assembled(settings, journal, foreman, late, logs, server, keeper, variables, erasing, space)
             runs += [
                 space.look_for_ever(),
                 foreman.tick_for_ever(),
@@ -173,13 +174,16 @@ async def resynced(settings: Settings, clock: Clock) -> None:
         await journal.close()
 
 
-async def _opened_farm(settings: Settings, store: FarmStore, clock: Clock, monotonic: Callable[[], float]) -> Foreman:
+async def _opened_farm(
+    settings: Settings, store: FarmStore, clock: Clock, monotonic: Callable[[], float]
+) -> tuple[Foreman, Latecomers]:
     farm = Farm(settings.policy, changes_so_far=await store.last_change())
     farm.attempts_above, farm.awaits_server = await store.past()
     foreman = Foreman(farm, store, clock, monotonic)
-    foremen.restore(farm, await store.load(farm, foreman.now()), foreman.now())
+    first, later = await store.load_first(farm, foreman.now())
+    foremen.restore(farm, first, foreman.now())
     await foreman.settle()
-    return foreman
+    return foreman, Latecomers(foreman, store, later)
 
 
 def _file_remover(data: Path, logs: TaskLogs) -> Callable[[str], Awaitable[None]]:
@@ -198,6 +202,7 @@ def _assembled(
     settings: Settings,
     journal: Journal,
     foreman: Foreman,
+    late: Latecomers,
     logs: TaskLogs,
     server: ServerClient,
     keeper: FarmSettingsKeeper,
@@ -242,11 +247,12 @@ def _assembled(
     tidying = Tidying(foreman, OldOrders(journal))
     job_keeper = JobKeeper(foreman, OldJobs(journal), erasing, orders.turn, settings.keep_jobs_days)
     runs = [
-        link.run(),
+        late.run(),
         intake.run(),
-        media_keeper.run(lambda: foreman.now().wall),
-        tidying.run(),
-        job_keeper.run(),
+        late.then(link.run),
+        late.then(lambda: media_keeper.run(lambda: foreman.now().wall)),
+        late.then(tidying.run),
+        late.then(job_keeper.run),
     ]
     watched = Watched(foreman, journal, logs, intake, watch, FigureStore(journal), load)
     app = _web_application(settings, foreman, site, use, watched)

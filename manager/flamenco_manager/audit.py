@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from flamenco_core.errors import Unavailable
 from flamenco_manager.checking import (
     JOB_CHECKS,
     RESTART,
@@ -68,6 +69,15 @@ class Report:
         }
 
 
+class StillLoading(Unavailable):
+    """Right after a start, not all jobs are in memory."""
+
+    type = "still-loading"
+
+    def __init__(self) -> None:
+        super().__init__("The Manager has just started and still reads its jobs: try again in a moment.")
+
+
 class Audit:
     """Checks a running Manager."""
 
@@ -77,7 +87,9 @@ class Audit:
         self._store = store
 
     async def run(self, tell: Tell) -> Report:
-        """Look at everything there is now."""
+        """Look at everything there is now. Raises StillLoading."""
+        if not self._farm.is_whole:
+            raise StillLoading
         findings = await self._stored_wrongly(tell)
         jobs, workers = list(self._farm.jobs.values()), list(self._farm.workers.values())
         looks, changing, tasks = await self._first_look(jobs, workers, tell)

@@ -74,6 +74,8 @@ class Farm:
         """Jobs (by id) that others wait for, and those others."""
         self.attempts_above = 0
         """Whatever is handed out gets a higher attempt than this: those up to it may belong to a past that was lost."""
+        self.is_whole = True
+        """All unfinished jobs are in memory; after a start some may come later."""
         self.awaits_server = False
         """The store was restored from a backup: nothing is handed out until the Server has said what it knows."""
         self.before_start: set[str] = set()

@@ -24,6 +24,9 @@ Also = Callable[[apsw.Connection], None]
 LONGEST_WAIT_S = 120.0
 """No retry or mark is further away than this after a restart, whatever the clock did in between."""
 
+FIRST_TASKS = 100_000
+"""So many tasks are read before a Manager that starts serves its Workers; the others come later."""
+
 KEPT_AT_ONCE = 2_000
 """After so many tasks of a job the garbage collector is told that they stay; fewer are not worth it."""
 
@@ -100,11 +103,21 @@ class FarmStore:
         return attempts_above, bool(is_restored)
 
     async def load(self, farm: Farm, now: Moment) -> "list[StoredJob]":
-        """Read Workers into the farm, and return its unfinished jobs with their tasks.
+        """Read Workers into the farm, and return all its unfinished jobs with their tasks.
 
         A job whose tasks are not all here yet comes without any. Times of waiting go on from where they were.
         """
-        return await self._journal.read(lambda connection: load_farm(connection, farm, now))
+        return (await self.load_first(farm, now, None))[0]
+
+    async def load_first(
+        self, farm: Farm, now: Moment, most_tasks: int | None = FIRST_TASKS
+    ) -> "tuple[list[StoredJob], list[str]]":
+        """Read Workers into the farm; return some unfinished jobs with their tasks, and the ids of the others.
+
+        Those come first on which somebody is at work, and those that are still on their way; then, by priority and
+        age, so many more that there are some ``most_tasks`` (None: all).
+        """
+        return await self._journal.read(lambda connection: _load_first(connection, farm, now, most_tasks))
 
     async def load_job(self, job_id: str, farm: Farm, now: Moment) -> "StoredJob | None":
         """Read a job that has left memory, or return None if there is none."""
@@ -174,7 +187,13 @@ def _writing(changes: Changes, now: Moment, also: Also) -> Also:
 
 
 def load_farm(connection: apsw.Connection, farm: Farm, now: Moment) -> list[StoredJob]:
-    """Read Workers into a farm, and return its unfinished jobs with their tasks."""
+    """Read Workers into the farm, and return all its unfinished jobs with their tasks."""
+    return _load_first(connection, farm, now, None)[0]
+
+
+def _load_first(
+    connection: apsw.Connection, farm: Farm, now: Moment, most_tasks: int | None
+) -> tuple[list[StoredJob], list[str]]:
     lost: dict[int, Worker] = {}
     query = f"SELECT {rows.WORKER_COLUMNS} FROM workers WHERE NOT is_forgotten"  # noqa: S608 (constants)
     for row in connection.execute(query):
@@ -182,13 +201,35 @@ def load_farm(connection: apsw.Connection, farm: Farm, now: Moment) -> list[Stor
         farm.workers[worker.id] = worker
         if row[8] is not None:
             lost[row[8]] = worker
-    query = f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE status NOT IN ('completed', 'failed', 'canceled')"  # noqa: S608
-    loaded = [_stored(connection, row, farm, now) for row in connection.execute(query).fetchall()]
+    loaded: list[StoredJob] = []
+    later: list[str] = []
+    left = most_tasks
+    for *job_row, is_needed in _unfinished(connection):
+        if left is not None and left <= 0 and not is_needed:
+            later.append(rows.id_text(job_row[1]))
+            continue
+        loaded.append(_stored(connection, tuple(job_row), farm, now))
+        left = None if left is None else left - len(loaded[-1].tasks)
     for stored in loaded:
         for task in stored.tasks:
             if task.key in lost:
                 lost[task.key].lost_task = task
-    return loaded
+    return loaded, later
+
+
+def _unfinished(connection: apsw.Connection) -> list[rows.Row]:
+    """Return the rows of unfinished jobs, each with whether the farm needs it at once; those come first."""
+    query = f"""
+    WITH at_work (job) AS (
+        SELECT key >> 20 FROM tasks WHERE is_held OR is_reserved
+        UNION SELECT lost_task >> 20 FROM workers WHERE lost_task IS NOT NULL
+    )
+    SELECT {rows.JOB_COLUMNS}, status = 'under-construction' OR key IN (SELECT job FROM at_work) AS is_needed
+    FROM jobs WHERE status NOT IN ('completed', 'failed', 'canceled')
+    ORDER BY is_needed DESC, facts ->> 'priority' DESC, key
+    """  # noqa: S608 (constants)
+    found: Any = connection.execute(query).fetchall()
+    return list(found)
 
 
 def _load_job(connection: apsw.Connection, job_id: str, farm: Farm, now: Moment) -> StoredJob | None:

@@ -195,6 +195,7 @@ CREATE INDEX worker_states_unreported ON worker_states (unreported) WHERE unrepo
 CREATE INDEX worker_states_by_time ON worker_states (at);
 CREATE INDEX jobs_unreported ON jobs (rev) WHERE unreported = 1;
 CREATE INDEX tasks_unreported ON tasks (rev) WHERE unreported = 1;
+CREATE INDEX tasks_at_work ON tasks (key) WHERE is_held OR is_reserved;
 CREATE INDEX frames_unreported ON frames (unreported) WHERE unreported = 1;
 CREATE INDEX orders_unreported ON orders (unreported) WHERE unreported = 1;
 CREATE INDEX orders_of_jobs ON orders (job) WHERE job IS NOT NULL;
