@@ -26,6 +26,9 @@ S_contra = TypeVar("S_contra", contravariant=True)
 
 log = structlog.get_logger()
 
+SERVER_PREFIX, MANAGER_PREFIX, WORKER_PREFIX = "FLAMENCO_SERVER_", "FLAMENCO_MANAGER_", "FLAMENCO_WORKER_"
+"""How the environment variables of their settings begin."""
+
 MANAGER_SETTINGS = """\
 Settings of a Flamenco Manager. Start it with this file: flamenco manager --config FILE
 A key may also stand in the environment, as in FLAMENCO_MANAGER_LISTEN, and some on the command line; \
@@ -60,7 +63,7 @@ def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], conf
     with needing("server"):
         from flamenco_server.app import serve
         from flamenco_server.settings import Settings
-    settings = _loaded(Settings, "FLAMENCO_SERVER_", overrides, environ, config, logs)
+    settings = _loaded(Settings, SERVER_PREFIX, overrides, environ, config, logs)
     _run(serve, settings, logs, quickly=True)
 
 
@@ -72,7 +75,7 @@ def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], con
     with needing("manager"):
         from flamenco_manager.serving import serve
         from flamenco_manager.settings import Settings
-    settings = _loaded(Settings, "FLAMENCO_MANAGER_", overrides, environ, config, logs)
+    settings = _loaded(Settings, MANAGER_PREFIX, overrides, environ, config, logs)
     if settings.token is None and not is_linked(settings.data):
         token = asyncio.run(_token(settings.server, settings.name, settings.data, settings.server_ca, environ, logs))
         if token is None:  # stopped before anybody confirmed the code
@@ -86,7 +89,7 @@ def run_worker(overrides: Mapping[str, object], environ: Mapping[str, str], conf
     with needing("worker"):
         from flamenco_worker.app import serve
         from flamenco_worker.settings import Settings
-    settings = _loaded(Settings, "FLAMENCO_WORKER_", overrides, environ, config, logs)
+    settings = _loaded(Settings, WORKER_PREFIX, overrides, environ, config, logs)
     _run(serve, settings, logs)
 
 
@@ -102,7 +105,7 @@ def manager_data(data: Path | None, config: Path | None) -> Path:
     with needing("manager"):
         from flamenco_manager.settings import Settings
     if data is None:
-        data = load_settings(Settings, prefix=MANAGER_SETTINGS, environ=os.environ, file=config).data
+        data = load_settings(Settings, prefix=MANAGER_PREFIX, environ=os.environ, file=config).data
     of_a_farm = data / "manager"
     is_of_a_farm = not (data / "manager.sqlite").exists() and (of_a_farm / "manager.sqlite").exists()
     return (of_a_farm if is_of_a_farm else data).absolute()

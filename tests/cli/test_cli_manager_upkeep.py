@@ -76,6 +76,8 @@ def test_there_must_be_a_store(tmp_path: Path, config: Path) -> None:
         outcome = flamenco_process("manager", verb, "--data", tmp_path / "none", config=config)
         assert (outcome.status, outcome.out) == (2, "")
         assert f"There is no Manager's store in {tmp_path / 'none'}." in outcome.message
+    outcome = flamenco_process("manager", "check", config=config, FLAMENCO_MANAGER_DATA=str(tmp_path / "elsewhere"))
+    assert f"There is no Manager's store in {tmp_path / 'elsewhere'}." in outcome.message
     outcome = flamenco_process("manager", "restore", tmp_path / "none", config=config)
     assert outcome.status == 2
     assert "No such file or directory" in outcome.message
