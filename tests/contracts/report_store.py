@@ -43,6 +43,16 @@ async def everything(store: ServerStore, job_id: str) -> Any:
 
 
 class ReportStoreContract(StoreContract):
+    async def test_tasks_that_never_came_to_their_manager_end_with_their_job(self, store: ServerStore) -> None:
+        manager = await linked(store, "site")
+        job_id = await compiled(store, frames=["1-2", "3"])
+        reporter = Reporter()
+        report = job_report(job_id, reporter.rev(), status=JobStatus.CANCELED, counts={})
+        await store.reports.apply_report(manager, reporter.next(jobs=[report]), at(5))
+        tasks = (await store.reader.tasks(job_id, 100, None, None)).items
+        assert {task.status for task in tasks} == {TaskStatus.CANCELED}
+        assert (await store.reader.job(job_id)).counts == {"canceled": len(tasks)}
+
     async def test_a_report_changes_what_it_names_and_says_what_that_was(self, store: ServerStore) -> None:
         manager = await linked(store, "site")
         job_id = await compiled(store, frames=["1-2", "3"])

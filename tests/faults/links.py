@@ -149,8 +149,9 @@ async def _until_alike(sides: TwoSides, file: Path, jobs: list[str]) -> None:
 
 
 def _alike(shown: tuple[str, list[str]], own: tuple[str, list[str]]) -> bool:
-    """Compare a job and its tasks; one that was cancelled before its tasks came has none at its Manager."""
-    return shown[0] == own[0] and (shown[1] == own[1] or own == ("canceled", []))
+    """Compare a job and its tasks; of one that was cancelled before its tasks came its Manager has none, or some."""
+    tasks = own[1] or ["canceled"] * len(shown[1])
+    return shown[0] == own[0] and (shown[1] == tasks or (own[0] == "canceled" and set(shown[1]) == {"canceled"}))
 
 
 def _in_store(file: Path, jobs: list[str]) -> dict[str, tuple[str, list[str]]]:

@@ -6,11 +6,13 @@ from datetime import datetime
 import apsw
 
 from flamenco_core.frames import parse_frames
+from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import FrameReport, JobReport, OrderResult, Report, TaskReport, WorkerState
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.events import Change, Kind
 from flamenco_server.job_requests import after_drop, after_report
+from flamenco_server.records import Job
 from flamenco_server.reports import ReceivedReport, Verdict, judge
 from flamenco_server.stores.sqlite.asking import note_answer, write_job
 from flamenco_server.stores.sqlite.managers import link_of
@@ -18,6 +20,7 @@ from flamenco_server.stores.sqlite.reading import read_job
 from flamenco_server.stores.sqlite.rows import as_json, first
 from flamenco_server.stores.sqlite.workers import apply_worker
 
+_GIVEN_UP = (JobStatus.CANCELED, JobStatus.FAILED)
 _NOUNS: Mapping[str, Kind] = {"job": "job", "task": "task", "worker": "worker"}
 """What orders are about: the first word of their kind, and the key of their details that has the id."""
 
@@ -110,8 +113,16 @@ def _apply_job(db: apsw.Connection, manager_id: str, job: JobReport) -> Iterator
         )
     )
     if changed is not None:
-        write_job(db, after_report(read_job(db, job.id), job))
+        after = write_job(db, after_report(read_job(db, job.id), job))
+        if job.status in _GIVEN_UP and not job.counts:
+            _end_unknown_tasks(db, after)
         yield Change("job", job.id)
+
+
+def _end_unknown_tasks(db: apsw.Connection, job: Job) -> None:
+    """Cancel the tasks of a job that ended before they came to its Manager: it will never tell of them."""
+    db.execute("UPDATE tasks SET status = 'canceled' WHERE job = ? AND rev_commit = 0", (job.id,))
+    db.execute("UPDATE jobs SET counts = ? WHERE id = ?", (as_json({"canceled": job.task_count}), job.id))
 
 
 def _apply_task(db: apsw.Connection, manager_id: str, task: TaskReport) -> Iterator[Change]:
