@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -121,28 +122,19 @@ async def running(
             asyncio.TaskGroup() as group,
         ):
             server = ServerClient(session, settings.server, token)
-            await asyncio.to_thread(shutil.rmtree, settings.data / SPOOL, ignore_errors=True)  # of an earlier run
-            foreman, late = await _opened_farm(settings, FarmStore(journal), clock, monotonic)
-            variables = FarmVariables(settings.variables or {}, str(settings.data / "jobs"), platform.system().lower())
-            keeper = FarmSettingsKeeper(
-                foreman.farm, Outbox(journal), settings.policy, lambda said: variables.use(said.variables)
-            )
-            await keeper.restore()
-            erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
-            space = FreeSpace(settings.data, settings.least_free_mib, measure)
-            await space.look()
-            app, runs = _assembled(settings, journal, foreman, late, logs, server, keeper, variables, erasing, space)
+            parts = await _restored(settings, journal, logs, server, clock, monotonic, measure)
+            app, runs = _assembled(parts)
             runs += [
-                space.look_for_ever(),
-                foreman.tick_for_ever(),
+                parts.space.look_for_ever(),
+                parts.foreman.tick_for_ever(),
                 logs.sync_for_ever(),
                 logs.put_away_for_ever(),
-                erasing.run(),
+                parts.erasing.run(),
                 _raise_when_failed(failed),
             ]
             app[TASK_LOGS] = logs
             loops = [group.create_task(run) for run in runs]
-            async with controlled(settings.data, foreman, journal):
+            async with controlled(settings.data, parts.foreman, journal):
                 yield app
             for loop in loops:
                 loop.cancel()
@@ -198,66 +190,122 @@ def _file_remover(data: Path, logs: TaskLogs) -> Callable[[str], Awaitable[None]
     return remove
 
 
-def _assembled(
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What was there before, and what the rest is put together of."""
+
+    settings: Settings
+    journal: Journal
+    logs: TaskLogs
+    server: ServerClient
+    foreman: Foreman
+    late: Latecomers
+    variables: FarmVariables
+    keeper: FarmSettingsKeeper
+    erasing: Erasing
+    space: FreeSpace
+
+    @property
+    def jobs_folder(self) -> Path:
+        """Where the files of jobs are laid out."""
+        return self.settings.data / "jobs"
+
+
+async def _restored(
     settings: Settings,
     journal: Journal,
-    foreman: Foreman,
-    late: Latecomers,
     logs: TaskLogs,
     server: ServerClient,
-    keeper: FarmSettingsKeeper,
-    variables: FarmVariables,
-    erasing: Erasing,
-    space: FreeSpace,
-) -> tuple[web.Application, list[Coroutine[Any, Any, None]]]:
+    clock: Clock,
+    monotonic: Callable[[], float],
+    measure: Measure,
+) -> _Parts:
+    """Read what is on disk, and look at the disk."""
+    await asyncio.to_thread(shutil.rmtree, settings.data / SPOOL, ignore_errors=True)  # of an earlier run
+    foreman, late = await _opened_farm(settings, FarmStore(journal), clock, monotonic)
+    variables = FarmVariables(settings.variables or {}, str(settings.data / "jobs"), platform.system().lower())
+    outbox = Outbox(journal)
+    keeper = FarmSettingsKeeper(foreman.farm, outbox, settings.policy, lambda said: variables.use(said.variables))
+    await keeper.restore()
+    erasing = Erasing(ErasingStore(journal), _file_remover(settings.data, logs))
+    space = FreeSpace(settings.data, settings.least_free_mib, measure)
+    await space.look()
+    return _Parts(settings, journal, logs, server, foreman, late, variables, keeper, erasing, space)
+
+
+def _assembled(parts: _Parts) -> tuple[web.Application, list[Coroutine[Any, Any, None]]]:
     """Put together the HTTP side, and what runs beside it."""
-    store, arrivals_store, outbox = FarmStore(journal), ArrivalStore(journal), Outbox(journal)
-    media = MediaStore(journal)
-    previews, jobs_folder = Previews(settings.data / "previews"), settings.data / "jobs"
-    uploads = Uploads(outbox, logs, previews)
-    blobs = Blobs(settings.data / "blobs")
-    arrivals = Arrivals(foreman, arrivals_store, store, outbox, blobs, jobs_folder, variables, SLICE_TASKS, space)
-    acts = OrderActs(foreman, arrivals_store, store, erasing, keeper, uploads.follow)
-    orders = Orders(foreman, outbox, acts, arrivals)
-
-    async def follow_settings(document: Mapping[str, Any]) -> None:
-        foreman.farm.go_on_with_server()
-        await foreman.settle(also=keeper.replace(document))
-
-    introduction = Introduction(settings.name, str(jobs_folder))
-    watch = LinkWatch(foreman.now)
-    link = ServerLink(
-        server, outbox, introduction, orders, arrivals, uploads, follow_settings, lambda: foreman.now().wall, watch
-    )
-    intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL, space)
-    media_keeper = _media_keeper(settings, logs, previews, media, foreman)
-
+    settings, journal, foreman, late = parts.settings, parts.journal, parts.foreman, parts.late
+    media, previews = MediaStore(journal), Previews(settings.data / "previews")
+    uploads, watch = Uploads(Outbox(journal), parts.logs, previews), LinkWatch(foreman.now)
+    orders, link = _linked(parts, uploads, watch)
+    intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL, parts.space)
+    media_keeper = _media_keeper(settings, parts.logs, previews, media, foreman)
     foreman.on_change = _to_all(link.note, media_keeper.note)
     load = Load(settings.requests_at_once, settings.body_mib_at_once * MIB)
     load.obstacle = journal.check_lock
-    use = WorkerUseCases(
-        foreman=foreman,
-        gate=_gate(settings, foreman),
-        assignments=Assignments(arrivals_store, store, variables, settings.policy),
-        updates=TaskUpdates(foreman, store, logs, uploads),
-        previews=intake,
-        load=load,
-    )
-    site = Site(settings.name, str(jobs_folder), variables.listed, lambda: farm_status(foreman.farm))
-    tidying = Tidying(foreman, OldOrders(journal))
-    job_keeper = JobKeeper(foreman, OldJobs(journal), erasing, orders.turn, settings.keep_jobs_days)
-    runs = [
+    site = Site(settings.name, str(parts.jobs_folder), parts.variables.listed, lambda: farm_status(foreman.farm))
+    watched = Watched(foreman, journal, parts.logs, intake, watch, FigureStore(journal), load)
+    app = _web_application(settings, foreman, site, _use_cases(parts, uploads, intake, load), watched)
+    app[LINK] = link
+    job_keeper = JobKeeper(foreman, OldJobs(journal), parts.erasing, orders.turn, settings.keep_jobs_days)
+    return app, [
         late.run(),
         intake.run(),
         late.then(link.run),
         late.then(lambda: media_keeper.run(lambda: foreman.now().wall)),
-        late.then(tidying.run),
+        late.then(Tidying(foreman, OldOrders(journal)).run),
         late.then(job_keeper.run),
     ]
-    watched = Watched(foreman, journal, logs, intake, watch, FigureStore(journal), load)
-    app = _web_application(settings, foreman, site, use, watched)
-    app[LINK] = link
-    return app, runs
+
+
+def _linked(parts: _Parts, uploads: Uploads, watch: LinkWatch) -> tuple[Orders, ServerLink]:
+    """Put together what the Server and this Manager say to each other."""
+    foreman, journal = parts.foreman, parts.journal
+    store, arrivals_store, outbox = FarmStore(journal), ArrivalStore(journal), Outbox(journal)
+    arrivals = Arrivals(
+        foreman,
+        arrivals_store,
+        store,
+        outbox,
+        Blobs(parts.settings.data / "blobs"),
+        parts.jobs_folder,
+        parts.variables,
+        SLICE_TASKS,
+        parts.space,
+    )
+    acts = OrderActs(foreman, arrivals_store, store, parts.erasing, parts.keeper, uploads.follow)
+    orders = Orders(foreman, outbox, acts, arrivals)
+
+    async def follow_settings(document: Mapping[str, Any]) -> None:
+        foreman.farm.go_on_with_server()
+        await foreman.settle(also=parts.keeper.replace(document))
+
+    introduction = Introduction(parts.settings.name, str(parts.jobs_folder))
+    link = ServerLink(
+        parts.server,
+        outbox,
+        introduction,
+        orders,
+        arrivals,
+        uploads,
+        follow_settings,
+        lambda: foreman.now().wall,
+        watch,
+    )
+    return orders, link
+
+
+def _use_cases(parts: _Parts, uploads: Uploads, intake: PreviewIntake, load: Load) -> WorkerUseCases:
+    store, arrivals_store = FarmStore(parts.journal), ArrivalStore(parts.journal)
+    return WorkerUseCases(
+        foreman=parts.foreman,
+        gate=_gate(parts.settings, parts.foreman),
+        assignments=Assignments(arrivals_store, store, parts.variables, parts.settings.policy),
+        updates=TaskUpdates(parts.foreman, store, parts.logs, uploads),
+        previews=intake,
+        load=load,
+    )
 
 
 def _to_all(*listeners: Callable[[Changes], None]) -> Callable[[Changes], None]:
