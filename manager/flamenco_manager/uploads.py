@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from flamenco_core.errors import FlamencoError, Unavailable
+from flamenco_core.errors import FlamencoError, NoSpace, Unavailable
 from flamenco_core.identifiers import is_uuid
 from flamenco_core.wire.manager_api import Order
 from flamenco_manager.held_pieces import LogKey
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 PIECE_BYTES = 1024 * 1024
 FOLLOW_EVERY_S = 0.5
 LONGEST_FOLLOW_S = 60.0
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Receiver(Protocol):
@@ -153,6 +155,8 @@ class Uploads:
         except FlamencoError as error:
             log.warning("the Server refused a log", task=upload.task, attempt=upload.attempt, error=str(error))
         except OSError as error:
+            if error.errno in NO_ROOM:  # what is held of it cannot go into its file now; it is not lost
+                raise NoSpace(f"No room on the disk for the log of task {upload.task}.") from error
             log.error("a log cannot be read", task=upload.task, attempt=upload.attempt, error=str(error))
 
     async def _send_frame(self, receiver: Receiver, job: str, frame: int) -> None:

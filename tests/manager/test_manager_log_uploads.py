@@ -1,7 +1,8 @@
 """Logs on their way from a Worker to the Server, and what becomes of them here when their job has ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from flamenco_manager.log_extent import MIB, NOTE_BYTES
 from flamenco_manager.media_keeping import MediaKeeper
 from flamenco_manager.previews import Previews
 from flamenco_manager.stores.media import MediaStore
-from flamenco_manager.task_logs import TaskLogs
+from flamenco_manager.stores.outbox import LogUpload
+from flamenco_manager.task_logs import LogSize, TaskLogs
+from flamenco_manager.uploads import Uploads
 from flamenco_runtime.clock import utc_now
 from flamenco_runtime.journal import Journal
 
@@ -172,6 +175,63 @@ async def test_what_is_needed_is_not_swept_away_however_old(tmp_path: Path) -> N
     assert folders(tmp_path) == {"logs": {"live", "unsent"}, "previews": {"live", "unsent", "ended"}}
     await keeper.sweep(utc_now() + 1000 * days)
     assert folders(tmp_path) == {"logs": {"live", "unsent"}, "previews": {"live", "unsent"}}
+    logs.close()
+
+
+class CrowdedLogs(TaskLogs):
+    """Logs on a disk that has room again once it was asked ``times`` times."""
+
+    times = 3
+
+    async def size(self, job: str, task: str, attempt: int) -> LogSize:
+        self.times -= 1
+        if self.times >= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return await super().size(job, task, attempt)
+
+
+class Due:
+    """One log that the Server is to get, and nothing else."""
+
+    def __init__(self, upload: LogUpload) -> None:
+        self._uploads = [upload]
+        self.is_sent = asyncio.Event()
+
+    async def log_uploads(self) -> Sequence[LogUpload]:
+        return list(self._uploads)
+
+    async def log_uploaded(self, upload: LogUpload) -> None:
+        self._uploads.remove(upload)
+        self.is_sent.set()
+
+    async def preview_uploads(self) -> Sequence[tuple[str, int]]:
+        return []
+
+
+class Shelf:
+    """Gets logs."""
+
+    def __init__(self) -> None:
+        self.logs: dict[tuple[str, int], bytes] = {}
+
+    async def put_log(self, task: str, attempt: int, piece: bytes, start: int, total: int | None) -> None:
+        assert (start, total) == (0, len(piece))
+        self.logs[task, attempt] = piece
+
+    async def put_frame(self, job: str, frame: int, image: bytes) -> None:
+        raise AssertionError("there are no frames")
+
+
+async def test_a_log_waits_for_room_on_the_disk_and_then_it_is_sent(tmp_path: Path) -> None:
+    logs, shelf, due = CrowdedLogs(tmp_path / "logs"), Shelf(), Due(LogUpload(1, "task", "job", 1))
+    await logs.place("job", "task", 1, "text\n", 0)
+    uploads = Uploads(due, logs, Previews(tmp_path / "previews"))  # type: ignore[arg-type]
+    sending = asyncio.create_task(uploads.run(shelf))
+    async with asyncio.timeout(60):
+        await due.is_sent.wait()
+    sending.cancel()
+    await asyncio.wait({sending})
+    assert shelf.logs == {("task", 1): b"text\n"}
     logs.close()
 
 
