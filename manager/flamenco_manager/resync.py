@@ -36,6 +36,9 @@ class Server(Protocol):
     async def resync(self, request: ResyncRequest) -> ResyncReply:
         """Begin anew."""
 
+    async def give_back(self, job_id: str, lines: bytes) -> None:
+        """Give the Server a job that it has lost: its definition, then its tasks, as JSON lines."""
+
     def known(self) -> AsyncIterator[Known]:
         """Stream what the Server knows of our jobs, tasks and Workers; a job comes before its tasks."""
 
@@ -68,6 +71,9 @@ class Store(Protocol):
     async def jobs(self) -> Sequence[str]:
         """Return the ids of all jobs that are here."""
 
+    async def whole_job(self, job_id: str) -> bytes | None:
+        """Return a job's definition and then its tasks, as JSON lines; None if not all of it ever came here."""
+
     async def take_over(self, said: Known, failed_jobs: AbstractSet[str], *, is_told: bool) -> None:
         """Take over what the Server knows better."""
 
@@ -99,6 +105,8 @@ async def begin_anew(
         async for known in server.known():
             failed_jobs.update(job.id for job in known.jobs if job.status is JobStatus.FAILED)
             await store.take_over(known, failed_jobs, is_told=is_restored)
+    for job_id in reply.lost:
+        await _give_back(store, server, job_id)
     await store.settle(request.feed, reply)
     log.info(
         "this Manager and its Server begin anew",
@@ -106,6 +114,14 @@ async def begin_anew(
         epoch=reply.epoch,
         attempts_above=reply.attempts_above,
     )
-    if reply.lost:
-        log.warning("the Server does not know these jobs any more", jobs=list(reply.lost)[:20])
     return reply
+
+
+async def _give_back(store: Store, server: Server, job_id: str) -> None:
+    """Give the Server back a job that it has lost."""
+    lines = await store.whole_job(job_id)
+    if lines is None:
+        log.warning("the Server has lost a job of which not all had come here: it ends", job=job_id)
+        return
+    await server.give_back(job_id, lines)
+    log.info("the Server had lost a job, and has it again", job=job_id)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import aiohttp
 
 from flamenco_core.wire.manager_api import (
+    COMMANDS_MEDIA_TYPE,
     MANAGER_FEED,
     SERVER_FEED,
     Hello,
@@ -77,6 +78,11 @@ class ServerClient:
         reply = await self._call("POST", "resync", document=_RESYNC.dump(request))
         answer: ResyncReply = load_json(_RESYNC_REPLY, reply.body)
         return answer
+
+    async def give_back(self, job_id: str, lines: bytes) -> None:
+        """Give the Server a job that it has lost: its definition, then its tasks, as JSON lines."""
+        headers = {"Content-Type": COMMANDS_MEDIA_TYPE}
+        await self._call("PUT", f"jobs/{job_id}", data=lines, headers=headers)
 
     async def known(self) -> AsyncIterator[Known]:
         """Stream what the Server knows of our jobs, tasks and Workers; a job comes before its tasks."""

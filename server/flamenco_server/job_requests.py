@@ -183,11 +183,11 @@ def after_drop(job: Job, why: str, now: datetime) -> Job:
     return shown(failed)
 
 
-def after_report(job: Job, said: JobReport) -> Job:
+def after_report(job: Job, said: JobReport, now: datetime) -> Job:
     """Return a job after its Manager has said something newer of it.
 
     What was asked before the Manager had the job was part of what it fetched, so that is answered now. Whether it is in
-    the bin, a Manager may tell as long as nothing is asked about that.
+    the bin, a Manager may tell as long as nothing is asked about that; we forget it when our store is put back.
     """
     asks = _ordered(job)
     after = replace(
@@ -200,8 +200,8 @@ def after_report(job: Job, said: JobReport) -> Job:
     )
     if said.priority is not None:
         after = replace(after, priority=said.priority, tag=said.tag)
-        if STATE not in asks and not said.deleted:
-            after = replace(after, deleted_at=None)
+        if STATE not in asks:
+            after = replace(after, deleted_at=(job.deleted_at or now) if said.deleted else None)
     return shown(after)
 
 

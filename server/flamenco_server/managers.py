@@ -21,7 +21,8 @@ class Link:
     """What the Server keeps of what it and one Manager have told each other.
 
     ``manager_feed`` is None before the first hello. ``last_order`` is the highest number issued, ``epoch`` that of the
-    Manager's ``rev``.
+    Manager's ``rev``. ``begun_from``: how far the Manager had come when the two began anew, ``had_gone_back``: whether
+    its store was the older one then.
     """
 
     manager_id: str
@@ -33,6 +34,8 @@ class Link:
     last_report: int = 0
     last_report_digest: str = NO_DIGEST
     epoch: int = 1
+    begun_from: str | None = None
+    had_gone_back: bool = False
 
     @property
     def is_unused(self) -> bool:

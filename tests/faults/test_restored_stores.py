@@ -137,3 +137,33 @@ async def test_a_server_put_back_from_an_old_copy_learns_what_it_lost(tmp_path: 
         assert other["attempt"] > 1000
         await sides.until_status(done, "completed")
         assert (await worker.ask()).status == 204
+
+
+async def test_a_job_that_a_server_put_back_has_lost_comes_back_from_its_manager(tmp_path: Path) -> None:
+    async with two_sides(tmp_path) as sides:
+        await sides.start_server()
+        worker = await (await sides.start_manager()).worker()
+        await do_task_of(worker, await sides.submit(sleeps=0))
+        await sides.stop_server()
+        sides.copy("server")
+        await sides.start_server()
+        lost = await sides.submit(sleeps=2)
+        await do_task_of(worker, lost)
+        before = await sides.until(lost, lambda job: job["task_counts"].get("completed") == 1)
+        await sides.stop_server()
+        sides.put_back("server")
+        await sides.start_server()
+        await sides.until_epoch(2)
+        after = await sides.until(lost, lambda job: job["task_counts"].get("completed") == 1)
+        for name in ("name", "type", "priority", "owner", "created_at", "settings", "task_count"):
+            assert after[name] == before[name], name
+        await do_task_of(worker, lost)
+        await do_task_of(worker, lost)
+        await sides.until_status(lost, "completed")
+        await sides.call("POST", f"jobs/{lost}/requeue", json={"which": "all"})
+        await do_task_of(worker, lost)
+        await sides.until(lost, lambda job: job["task_counts"].get("completed") == 1)
+
+
+async def do_task_of(worker: HttpWorker, job: str) -> None:
+    assert (await do_task(worker))["job"] == job

@@ -16,8 +16,7 @@ from flamenco_manager.stores.farm_store import Also
 from flamenco_manager.stores.known import take_kept
 from flamenco_runtime.journal import Journal, executing
 
-SLICE_TASKS = 250
-"""The commands of so many tasks are compressed together, and read together (quality.md 2.5)."""
+SLICE_TASKS = rows.SLICE_TASKS
 CACHED_SLICES = 64
 
 _NEW_TASK = (

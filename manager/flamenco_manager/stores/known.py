@@ -1,6 +1,9 @@
 """Rows of what the Server knew, and this store has lost: jobs, tasks and Workers that come back."""
 
+import zlib
+from array import array
 from collections.abc import Iterable
+from typing import Any
 
 import apsw
 import orjson
@@ -28,6 +31,10 @@ UPDATE jobs SET is_cancelled = ?, is_deleted = ?, facts = ?, started_at = ?, fin
     status = CASE status WHEN 'under-construction' THEN status ELSE ? END
 WHERE key = ?
 """
+_END_JOB = """
+UPDATE jobs SET status = ?, activity = ?, is_cancelled = ?, is_deleted = ?, facts = ?, finished_at = ?, rev = ?
+WHERE key = ?
+"""
 _ADD_JOB = """
 INSERT INTO jobs (key, id, status, activity, is_cancelled, is_deleted, facts, counts, started_at, rev, unreported)
 SELECT max(erased_job_key, (SELECT coalesce(max(key), 0) FROM jobs)) + 1, ?, 'under-construction',
@@ -39,6 +46,9 @@ INSERT INTO workers (id, secret_sha256, profile, status, status_before_error, st
     has_signed_on_since, lost_task, current_task, last_seen, rev, is_lazy, tags, schedule, schedule_at, is_forgotten,
     unreported)
 VALUES (?, ?, ?, ?, NULL, NULL, ?, 1, NULL, NULL, ?, ?, 0, ?, ?, NULL, 0, 1)
+"""
+_DEFINED = """
+SELECT id, name, type, priority, frames, depends_on, needs FROM tasks WHERE key >= ? AND key < ? ORDER BY key
 """
 _PAUSED = (JobStatus.PAUSED, JobStatus.PAUSE_REQUESTED)
 _AT_HAND = (WorkerStatus.AWAKE, WorkerStatus.ASLEEP)
@@ -114,9 +124,19 @@ def take_kept(connection: apsw.Connection, tasks: Iterable[tuple[int, bytes]]) -
 
 
 def take_job(connection: apsw.Connection, key: int, said: JobReport, rev: int) -> None:
-    """Let a job be as people want it by what the Server knows. Its status follows from its tasks."""
-    facts = orjson.loads(connection.execute("SELECT facts FROM jobs WHERE key = ?", (key,)).get)
+    """Let a job be as people want it by what the Server knows. Its status follows from its tasks.
+
+    But one that ended before it had any must not be begun: it has ended, and is not to be fetched again.
+    """
+    query = "SELECT facts, status FROM jobs WHERE key = ?"
+    row = connection.execute(query, (key,)).fetchone()
+    assert row is not None
+    facts, was = orjson.loads(row[0]), row[1]
     facts |= {"priority": said.priority, "tag": said.tag, "asked": {**facts.get("asked", {}), **_asked(said)}}
+    if was == JobStatus.UNDER_CONSTRUCTION and said.status.is_ended and not said.counts:
+        ended = (str(said.status), said.activity, said.status in _CANCELED, said.deleted, orjson.dumps(facts))
+        connection.execute(_END_JOB, (*ended, rows.seconds_of(said.finished_at), rev, key))
+        return
     status = JobStatus.PAUSED if said.status in _PAUSED else JobStatus.QUEUED
     values = (
         said.status in _CANCELED,
@@ -130,10 +150,11 @@ def take_job(connection: apsw.Connection, key: int, said: JobReport, rev: int) -
 
 
 def add_job(connection: apsw.Connection, said: JobReport, rev: int) -> None:
-    """Add a job that has to be fetched again."""
-    facts = {"asked": {**_asked(said), **({"paused": True} if said.status in _PAUSED else {})}}
-    values = (said.status in _CANCELED, said.deleted, orjson.dumps(facts), rows.seconds_of(said.started_at), rev)
+    """Add a job that has to be fetched again, if there is anything of it to fetch."""
+    values = (said.status in _CANCELED, said.deleted, b"{}", rows.seconds_of(said.started_at), rev)
     connection.execute(_ADD_JOB, (rows.id_bytes(said.id), *values))
+    key = connection.execute("SELECT key FROM jobs WHERE id = ?", (rows.id_bytes(said.id),)).get
+    take_job(connection, key, said, rev)
 
 
 def take_worker(connection: apsw.Connection, said: WorkerReport, rev: int) -> None:
@@ -151,6 +172,36 @@ def take_worker(connection: apsw.Connection, said: WorkerReport, rev: int) -> No
         values = (said.approved, rows.seconds_of(said.last_seen), rev, tags, stored_schedule)
         secret = bytes.fromhex(said.secret_sha256)
         connection.execute(_ADD_WORKER, (worker, secret, _profile(said), str(status), *values))
+
+
+def whole_job(connection: apsw.Connection, job_id: bytes) -> bytes | None:
+    """Return a job's definition and then its tasks, as JSON lines; None if not all of it ever came here."""
+    row: Any = connection.execute("SELECT key, definition FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None or row[1] is None:
+        return None
+    key, definition = row
+    lines = [definition]
+    keys = (rows.task_key(key, 0), rows.task_key(key + 1, 0))
+    commands: list[bytes] = []
+    for index, task in enumerate(connection.execute(_DEFINED, keys)):
+        if not index % rows.SLICE_TASKS:
+            query = "SELECT body FROM command_slices WHERE job = ? AND first_index = ?"
+            commands = zlib.decompress(connection.execute(query, (key, index)).get).split(b"\n")
+        task_id, name, kind, priority, frames, depends_on, needs = task
+        document = {
+            "index": index,
+            "id": rows.id_text(task_id),
+            "name": name,
+            "type": kind,
+            "priority": priority,
+            "commands": orjson.loads(commands[index % rows.SLICE_TASKS]),
+            "depends_on": list(array("I", depends_on)),
+            **({"frames": frames} if frames is not None else {}),
+            **(orjson.loads(needs) if needs else {}),
+        }
+        lines.append(orjson.dumps(document))
+    is_whole = len(lines) - 1 == orjson.loads(definition)["task_count"]
+    return b"\n".join(lines) if is_whole else None
 
 
 def recount(connection: apsw.Connection, found: Iterable[tuple[int, str, int, int]]) -> None:
@@ -176,7 +227,10 @@ def _count_active(connection: apsw.Connection, job: int) -> None:
 
 
 def _asked(said: JobReport) -> dict[str, object]:
-    return {} if said.priority is None else {"priority": said.priority, "tag": said.tag}
+    """Return what wins over the definition of a job that is fetched again; it began as that says, if it did not yet."""
+    about = {} if said.priority is None else {"priority": said.priority, "tag": said.tag}
+    begun = {} if said.status is JobStatus.UNDER_CONSTRUCTION else {"paused": said.status in _PAUSED}
+    return {**about, **begun}
 
 
 def _profile(said: WorkerReport) -> bytes:

@@ -11,6 +11,7 @@ from flamenco_core.wire.manager_api import NO_DIGEST, JobReport, TaskReport
 from flamenco_core.wire.reports import Rev
 from flamenco_core.wire.resync import AppliedOrder, Known, ResyncReply
 from flamenco_manager.stores import known, rows
+from flamenco_manager.stores.erasing import ErasingStore
 from flamenco_manager.stores.outbox import LinkState, link_state
 from flamenco_runtime.journal import Journal
 
@@ -67,6 +68,10 @@ class ResyncStore:
         found: Any = await self._journal.read(lambda connection: connection.execute("SELECT id FROM jobs").fetchall())
         return [rows.id_text(job) for (job,) in found]
 
+    async def whole_job(self, job_id: str) -> bytes | None:
+        """Return a job's definition and then its tasks, as JSON lines; None if not all of it ever came here."""
+        return await self._journal.read(lambda connection: known.whole_job(connection, rows.id_bytes(job_id)))
+
     async def take_over(self, said: Known, failed_jobs: Set[str], *, is_told: bool) -> None:
         """Take over what the Server knows better. ``is_told``: our past is a part of its past, since it was restored.
 
@@ -114,8 +119,10 @@ def _take_task(
 
 
 def _settle(connection: apsw.Connection, feed: str, reply: ResyncReply) -> None:
-    for job in reply.erased:
-        connection.execute("UPDATE jobs SET is_deleted = 1 WHERE id = ?", (rows.id_bytes(job),))
+    for job in reply.erased:  # at once: when the order comes again Workers may have begun with it
+        key = connection.execute("SELECT key FROM jobs WHERE id = ?", (rows.id_bytes(job),)).get
+        if key is not None:
+            ErasingStore.erasure(key, job)(connection)
     found: Any = connection.execute(_COUNTS).fetchall()
     known.recount(connection, found)
     connection.execute("DELETE FROM reports")

@@ -23,6 +23,9 @@ Row = tuple[Any, ...]
 TASKS_PER_JOB = 1 << 20
 """Task keys leave room for so many tasks of one job: more than a job may have."""
 
+SLICE_TASKS = 250
+"""The commands of so many tasks are compressed together, and read together (quality.md 2.5)."""
+
 WORKER_COLUMNS = (
     "id, secret_sha256, profile, status, status_before_error, status_requested, is_approved, has_signed_on_since, "
     "lost_task, current_task, last_seen, rev, is_lazy, tags, schedule, schedule_at, is_forgotten"

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from marshmallow import RAISE, Schema, fields, validate
 
+from flamenco_core.errors import BadInput
 from flamenco_core.wire.farm_settings import changed_from_default
 from flamenco_core.wire.manager_api import (
     COMMANDS_MEDIA_TYPE,
@@ -21,6 +22,7 @@ from flamenco_core.wire.manager_api import (
     ReportAcknowledged,
     ReportAcknowledgedSchema,
     ReportSchema,
+    TaskDefinitionSchema,
 )
 from flamenco_core.wire.resync import ResyncReplySchema, ResyncRequestSchema
 from flamenco_runtime.clock import Clock
@@ -33,11 +35,13 @@ from flamenco_server.manager_jobs import ManagerJobStore, job_for, task_stream
 from flamenco_server.managers import ManagerStore, check_feeds, receive_hello
 from flamenco_server.orders import LONGEST_WAIT_S, OrderDesk
 from flamenco_server.reports import ReceivedReport, ReportStore, receive_report
-from flamenco_server.resync import ResyncStore, begin_anew, known_lines
+from flamenco_server.resync import ResyncStore, begin_anew, known_lines, take_back
 from flamenco_server.task_logs import LARGEST_PIECE_BYTES, Attempt, LogFolder, LogStore, parse_piece, receive_log
 from flamenco_server.thumbnails import LARGEST_BYTES, ThumbnailFolder, ThumbnailStore, receive_thumbnail
 
 REPORT_LIMIT_BYTES = 16 * MIB
+WHOLE_JOB_LIMIT_BYTES = 1024 * MIB
+"""A million tasks, each with its commands."""
 RESYNC_LIMIT_BYTES = 64 * MIB
 """It names every job that the Manager has, and every order of a month."""
 LARGEST_NUMBER = 2**53
@@ -74,6 +78,7 @@ _ORDERS = OrdersSchema()
 _ORDERS_QUERY = OrdersQuery()
 _TASKS_QUERY = TasksQuery()
 _JOB = JobDefinitionSchema()
+_TASK = TaskDefinitionSchema()
 _REPORT = ReportSchema()
 _ACKNOWLEDGED = ReportAcknowledgedSchema()
 
@@ -104,6 +109,7 @@ def manager_api_routes(desk: ManagerDesk) -> list[web.RouteDef]:
         web.post("/api/v1/manager/resync", _resync(desk)),
         web.get("/api/v1/manager/resync", linked(_known(desk))),
         web.get("/api/v1/manager/orders", linked(_fetch_orders(desk))),
+        web.put("/api/v1/manager/jobs/{job_id}", linked(_take_back(desk))),
         web.get("/api/v1/manager/jobs/{job_id}", linked(_fetch_job(desk))),
         web.get("/api/v1/manager/jobs/{job_id}/tasks", linked(_fetch_tasks(desk))),
         web.post("/api/v1/manager/reports", linked(_take_report(desk))),
@@ -156,6 +162,20 @@ def _known(desk: ManagerDesk) -> Handler:
         return response
 
     return known
+
+
+def _take_back(desk: ManagerDesk) -> Handler:
+    async def job(request: web.Request) -> web.StreamResponse:
+        job_id = uuid_in_path(request, "job_id")
+        lines = (await read_limited(request, WHOLE_JOB_LIMIT_BYTES)).split(b"\n")
+        definition = load_json(_JOB, lines[0])
+        if definition.id != job_id:
+            raise BadInput(f"The definition is that of job {definition.id}.")
+        tasks = await asyncio.to_thread(lambda: [load_json(_TASK, line) for line in lines[1:] if line])
+        await take_back(desk.resyncs, desk.bus, signed_in(request).id, definition, tasks)
+        return web.Response(status=204)
+
+    return job
 
 
 def _fetch_orders(desk: ManagerDesk) -> Handler:

@@ -26,7 +26,7 @@ _TASK = TaskDefinitionSchema()
 
 
 @dataclass(frozen=True, slots=True)
-class _Slice:
+class TaskSlice:
     """Consecutive tasks, ready to be inserted."""
 
     first: int
@@ -64,19 +64,12 @@ class SqliteCompiles:
 
     async def add_tasks(self, job_id: str, tasks: Sequence[TaskDefinition]) -> bool:
         """Store consecutive tasks."""
-        piece = await asyncio.to_thread(_slice, job_id, tasks)
+        piece = await asyncio.to_thread(slice_of, job_id, tasks)
 
         def work(db: apsw.Connection) -> bool:
             if not _is_compiling(db, job_id):
                 return False
-            db.execute(
-                "INSERT INTO task_slices (job, first, lines) VALUES (?, ?, ?)", (job_id, piece.first, piece.lines)
-            )
-            db.executemany(
-                "INSERT INTO tasks (job, position, id, name, type, status, priority, depends_on, frames, first_frame,"
-                " last_frame, steps_total) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
-                piece.rows,
-            )
+            insert_tasks(db, job_id, piece)
             return True
 
         return await self._journal.write(work)
@@ -130,9 +123,20 @@ def _is_compiling(db: apsw.Connection, job_id: str) -> bool:
     return row is not None
 
 
-def _slice(job_id: str, tasks: Sequence[TaskDefinition]) -> _Slice:
+def insert_tasks(db: apsw.Connection, job_id: str, piece: TaskSlice) -> None:
+    """Insert consecutive tasks of a job."""
+    db.execute("INSERT INTO task_slices (job, first, lines) VALUES (?, ?, ?)", (job_id, piece.first, piece.lines))
+    db.executemany(
+        "INSERT INTO tasks (job, position, id, name, type, status, priority, depends_on, frames, first_frame,"
+        " last_frame, steps_total) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
+        piece.rows,
+    )
+
+
+def slice_of(job_id: str, tasks: Sequence[TaskDefinition]) -> TaskSlice:
+    """Make consecutive tasks ready to be inserted; for many that takes a while."""
     lines = b"".join(orjson.dumps(_TASK.dump(task), option=orjson.OPT_APPEND_NEWLINE) for task in tasks)
-    return _Slice(tasks[0].index, zlib.compress(lines), [_row(job_id, task) for task in tasks])
+    return TaskSlice(tasks[0].index, zlib.compress(lines), [_row(job_id, task) for task in tasks])
 
 
 def _row(job_id: str, task: TaskDefinition) -> tuple[Any, ...]:

@@ -25,7 +25,7 @@ class SqliteJobs:
         def work(db: apsw.Connection) -> Submitted:
             if key is not None and (known := _submitted_with(db, job.owner, key)):
                 return Submitted(known, is_replay=True)
-            _insert(db, job)
+            insert_job(db, job)
             _keep_source(db, source)
             if key is not None:
                 db.execute(
@@ -76,7 +76,8 @@ def _submitted_with(db: apsw.Connection, owner: str, key: SubmissionKey) -> Job 
     return read_job(db, row["job"])
 
 
-def _insert(db: apsw.Connection, job: Job) -> None:
+def insert_job(db: apsw.Connection, job: Job) -> None:
+    """Insert a job as it was submitted."""
     db.execute(
         "INSERT INTO jobs (id, name, type, type_etag, priority, owner, created_at, settings, metadata, files, project,"
         " tag, start_paused, terms, status, reported_status, activity, frames, frame_count, output)"

@@ -82,4 +82,6 @@ def link_of(db: apsw.Connection, manager_id: str) -> Link:
         last_report=row["last_report"],
         last_report_digest=row["last_report_sha256"],
         epoch=row["epoch"],
+        begun_from=row["begun_from"],
+        had_gone_back=bool(row["had_gone_back"]),
     )

@@ -53,7 +53,7 @@ def _apply(db: apsw.Connection, manager_id: str, report: Report, now: datetime) 
     for result in report.orders:
         yield from apply_order_result(db, manager_id, result, now)
     for job in report.jobs:
-        yield from _apply_job(db, manager_id, job)
+        yield from _apply_job(db, manager_id, job, now)
     for task in report.tasks:
         yield from _apply_task(db, manager_id, task)
     for frame in report.frames:
@@ -101,7 +101,7 @@ def _job_of(db: apsw.Connection, task_id: str) -> str | None:
     return str(row["job"]) if row else None
 
 
-def _apply_job(db: apsw.Connection, manager_id: str, job: JobReport) -> Iterator[Change]:
+def _apply_job(db: apsw.Connection, manager_id: str, job: JobReport, now: datetime) -> Iterator[Change]:
     changed = first(
         db.execute(
             "UPDATE jobs SET steps_completed = ?, steps_total = ?, started_at = ?, rev_epoch = ?, rev_commit = ?"
@@ -113,7 +113,7 @@ def _apply_job(db: apsw.Connection, manager_id: str, job: JobReport) -> Iterator
         )
     )
     if changed is not None:
-        after = write_job(db, after_report(read_job(db, job.id), job))
+        after = write_job(db, after_report(read_job(db, job.id), job, now))
         if job.status in _GIVEN_UP and not job.counts:
             _end_unknown_tasks(db, after)
         yield Change("job", job.id)

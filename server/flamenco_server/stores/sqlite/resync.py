@@ -1,19 +1,25 @@
 """Beginning anew with a Manager, in SQLite."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import apsw
 import orjson
 
+from flamenco_core.frames import frames_of, parse_frames
 from flamenco_core.identifiers import new_id
-from flamenco_core.wire.manager_api import NO_DIGEST
+from flamenco_core.statuses import JobStatus
+from flamenco_core.wire.manager_api import NO_DIGEST, JobDefinition, TaskDefinition
 from flamenco_core.wire.reports import OrderResult, Rev, WorkerReport, WorkerReportSchema
 from flamenco_core.wire.resync import ResyncReply, ResyncRequest
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.events import Change
-from flamenco_server.resync import FARTHER, Document, has_gone_back
+from flamenco_server.records import Job, Terms
+from flamenco_server.resync import FARTHER, Document, NotBeginning, has_gone_back, past_of
+from flamenco_server.stores.sqlite.compiles import TaskSlice, insert_tasks, slice_of
+from flamenco_server.stores.sqlite.jobs import insert_job
 from flamenco_server.stores.sqlite.managers import link_of
 from flamenco_server.stores.sqlite.orders import digest_of_order, issue_again, last_order
 from flamenco_server.stores.sqlite.reports import apply_order_result
@@ -53,6 +59,12 @@ class SqliteResyncs:
     async def begin_anew(self, manager_id: str, said: ResyncRequest, now: datetime) -> tuple[ResyncReply, list[Change]]:
         """Agree on new feeds and numbers, and issue anew what the Manager has not applied, in one step."""
         return await self._journal.write(lambda db: _begin_anew(db, manager_id, said, now))
+
+    async def take_back(self, manager_id: str, job: JobDefinition, tasks: Sequence[TaskDefinition]) -> bool:
+        """Store a job that this store has lost, with its tasks, as one that the Manager has; False: it is here."""
+        starts = range(0, len(tasks), TASKS_AT_ONCE)
+        pieces = [await asyncio.to_thread(slice_of, job.id, tasks[at : at + TASKS_AT_ONCE]) for at in starts]
+        return await self._journal.write(lambda db: _take_back(db, manager_id, job, tasks, pieces))
 
     async def known_workers(self, manager_id: str) -> Sequence[Document]:
         """Return a Manager's Workers, each as it was reported last."""
@@ -112,11 +124,12 @@ def _begin_anew(
     )
     db.execute(
         "UPDATE managers SET software = ?, platform = ?, feed = ?, server_feed = ?, epoch = ?, last_seen = ?,"
-        " order_base = ?, order_base_digest = ?, order_acknowledged = ?, last_report = 0, last_report_sha256 = ?"
+        " order_base = ?, order_base_digest = ?, order_acknowledged = ?, last_report = 0, last_report_sha256 = ?,"
+        " begun_from = ?, had_gone_back = ?"
         " WHERE id = ?",
         (
             *(hello.software, hello.platform, said.feed, reply.feed, reply.epoch, rfc3339(now)),
-            *(number, digest, number, NO_DIGEST, manager_id),
+            *(number, digest, number, NO_DIGEST, past_of(said), reply.went_back, manager_id),
         ),
     )
     applied = as_json([order.id for order in said.applied])
@@ -124,6 +137,58 @@ def _begin_anew(
     for order in [row["number"] for row in rows(again)]:
         issue_again(db, manager_id, order)
     return reply, changes
+
+
+def _take_back(
+    db: apsw.Connection,
+    manager_id: str,
+    job: JobDefinition,
+    tasks: Sequence[TaskDefinition],
+    pieces: Sequence[TaskSlice],
+) -> bool:
+    if link_of(db, manager_id).last_report:
+        raise NotBeginning
+    if first(db.execute("SELECT 1 FROM jobs WHERE id = ?", (job.id,))) is not None:
+        return False
+    insert_job(db, _job_of(job, tasks))
+    for piece in pieces:
+        insert_tasks(db, job.id, piece)
+    db.execute(
+        "UPDATE jobs SET compiled = 1, manager = ?, task_count = ?, counts = ?, steps_total = ? WHERE id = ?",
+        (
+            *(manager_id, job.task_count, as_json({"queued": job.task_count})),
+            *(sum(task.steps_total for task in tasks), job.id),
+        ),
+    )
+    return True
+
+
+def _job_of(job: JobDefinition, tasks: Sequence[TaskDefinition]) -> Job:
+    """Make a job of what its Manager knows of it; who submitted it said no more than this, but for its job type."""
+    frames = frames_of(frame for task in tasks if task.frames for frame in parse_frames(task.frames))
+    terms = {name: getattr(job, name) for name in Terms.__slots__}
+    return Job(
+        number=0,
+        id=job.id,
+        name=job.name,
+        type=job.type,
+        type_etag="",
+        status=JobStatus.QUEUED,
+        reported_status=JobStatus.QUEUED,
+        activity="It came back from its Manager",
+        priority=job.priority,
+        owner=job.owner,
+        created_at=job.created,
+        settings=job.settings,
+        metadata=job.metadata,
+        files=job.files,
+        project=job.project,
+        tag=job.tag,
+        start_paused=job.start_paused,
+        terms=Terms(**terms),
+        frames=str(frames) if len(frames) else None,
+        frame_count=len(frames),
+    )
 
 
 def _note_applied(db: apsw.Connection, manager_id: str, said: ResyncRequest, now: datetime) -> Iterator[Change]:

@@ -24,7 +24,8 @@ CREATE TABLE credentials (
 
 -- last_report and last_report_sha256 are of the last report that was applied; order_acknowledged of the last order
 -- that the Manager stored. server_feed, once the two began anew: that of this store for this Manager; epoch: of its rev;
--- order_base: the last order before they did, which may have a later number now, with the digest that it had.
+-- order_base: the last order before they did, which may have a later number now, with the digest that it had;
+-- begun_from: how far the Manager had come, had_gone_back: whether its store was the older one.
 CREATE TABLE managers (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -40,7 +41,9 @@ CREATE TABLE managers (
     last_seen TEXT,
     order_acknowledged INTEGER NOT NULL DEFAULT 0,
     last_report INTEGER NOT NULL DEFAULT 0,
-    last_report_sha256 TEXT NOT NULL DEFAULT '0000000000000000000000000000000000000000000000000000000000000000'
+    last_report_sha256 TEXT NOT NULL DEFAULT '0000000000000000000000000000000000000000000000000000000000000000',
+    begun_from TEXT,
+    had_gone_back INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- Managers that ask to be linked. origin: the network that shares an allowance of requests. status: waiting, confirmed,
