@@ -16,7 +16,7 @@ import apsw
 import orjson
 import structlog
 
-from flamenco_core.errors import Conflict, Unavailable
+from flamenco_core.errors import BadInput, Conflict, Unavailable
 from flamenco_manager.audit import Audit
 from flamenco_manager.backing_up import RunningUpkeep
 from flamenco_manager.checking import Finding
@@ -43,6 +43,12 @@ class ManagerRuns(Conflict):
     """What was asked needs the store for itself."""
 
     type = "manager-runs"
+
+
+class BadTarget(BadInput):
+    """A backup would take the place of something that is needed."""
+
+    type = "bad-target"
 
 
 class Refused(Unavailable):
@@ -115,14 +121,31 @@ async def repair(data: Path, tell: Tell, clock: Clock = utc_now) -> tuple[Sequen
 async def back_up(data: Path, target: Path, tell: Tell) -> Document:
     """Copy the store of a Manager, running or not, into a file (its whole path); returns what that holds.
 
-    Raises NoStore, CopyFailed, DamagedStore, NobodyThere, Refused.
+    A backup that is there already under this name is replaced. Raises BadTarget, NoStore, CopyFailed, DamagedStore,
+    NobodyThere, Refused.
     """
+    await asyncio.to_thread(_check_target, data / store_files.STORE, target)
     try:
         async with _held(data):
             store = await asyncio.to_thread(store_files.store_of, data)
             return await telling("Copying the store", tell, lambda tell: copied(store, target, tell))
     except DataInUse:
         return await _asked(data, "backup", {"target": str(target)}, tell)
+
+
+def _check_target(store: Path, target: Path) -> None:
+    """See that a backup replaces nothing but an older one. Raises BadTarget."""
+    folder = target.parent.resolve()
+    if folder == store.parent.resolve() and target.name.startswith(store.name):  # also what SQLite keeps beside it
+        raise BadTarget(f"{target} is the Manager's own: choose another file for the backup.")
+    if not target.exists():
+        return
+    try:
+        store_files.contents(target)
+    except (store_files.NotAStore, OSError) as error:
+        raise BadTarget(f"{target} is there, and no backup of a Manager: choose another file.") from error
+    if store.exists() and target.samefile(store):
+        raise BadTarget(f"{target} is the Manager's own: choose another file for the backup.")
 
 
 def copied(store: Path, target: Path, on_progress: OnProgress) -> Document:

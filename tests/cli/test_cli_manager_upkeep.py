@@ -44,6 +44,13 @@ def test_a_manager_is_checked_backed_up_repaired_and_restored(
     assert backup.parent == tmp_path
     assert "1 job, 2 tasks and 0 Workers" in said
     assert "Not in it: files of jobs, logs, previews, and the Manager's token" in said
+    older = Path(run("backup", f"{tmp_path}/new folder/")[0].strip())
+    assert (older.parent.name, older.suffix) == ("new folder", ".sqlite")
+    run("backup", older)
+    for target in (store, data / "manager.sqlite-wal", data / "link.json"):
+        before = target.stat()
+        assert "choose another file" in run("backup", target, status=2)[1]
+        assert target.stat().st_ino == before.st_ino
     for verb in (("repair",), ("restore", str(backup), "--yes")):
         assert f"A Manager uses {data}: stop it first." in run(*verb, status=2)[1]
 

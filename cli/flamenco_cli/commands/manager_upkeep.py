@@ -76,14 +76,15 @@ def repair_command(data: Path | None, config: Path | None, yes: bool) -> ExitCod
     cls=Verb,
     examples=["flamenco manager backup", "flamenco manager backup /var/backups/flamenco/"],
 )
-@click.argument("target", type=FILE, required=False)
+@click.argument("target", type=click.Path(), required=False)
 @data_option
 @config_option
 @json_option
-def backup_command(target: Path | None, data: Path | None, config: Path | None, as_json: bool) -> None:
+def backup_command(target: str | None, data: Path | None, config: Path | None, as_json: bool) -> None:
     """Copy a Manager's store into a file, TARGET or a new one in the folder TARGET; the Manager may run meanwhile.
 
-    Nobody waits for it. The copy is of one moment, checked and on disk when this ends; only its owner may read it.
+    Nobody waits for it. The copy is of one moment, checked and on disk when this ends; only its owner may read it. An
+    older backup of the same name is replaced, anything else is not.
     It holds jobs, tasks and commands, Workers, and what the Server is still to hear; not the files of jobs, logs and
     previews (jobs, task-logs and previews in DATA), and not the Manager's token (link.json in DATA, a secret).
     """
@@ -138,12 +139,12 @@ def _confirm(question: str, *, yes: bool) -> None:
     confirm(question, yes=yes)
 
 
-def _file_for(target: Path | None) -> Path:
-    """Return the whole path of the file to make: a new one, where only a folder is named."""
-    target = target or Path()
-    if target.is_dir() or str(target).endswith("/"):
-        target /= f"flamenco-manager-{utc_now():%Y%m%dT%H%M%SZ}.sqlite"
-    return target.absolute()
+def _file_for(target: str | None) -> Path:
+    """Return the whole path of the file to make: a new one, where only a folder is named, be it there or not."""
+    file = Path(target or ".")
+    if file.is_dir() or (target or "").endswith("/"):
+        file /= f"flamenco-manager-{utc_now():%Y%m%dT%H%M%SZ}.sqlite"
+    return file.absolute()
 
 
 def _print_findings(lines: Sequence[str]) -> None:
