@@ -100,9 +100,9 @@ class TwoSides:
         assert reply.status < 300, reply
         return reply
 
-    async def submit(self, sleeps: int = 1) -> str:
+    async def submit(self, sleeps: int = 1, **terms: Any) -> str:
         settings = {"message": "hello", "sleep_duration_seconds": 0, "sleep_repeats": sleeps}
-        job = {"name": "shot", "type": "echo-sleep-test", "settings": settings}
+        job = {"name": "shot", "type": "echo-sleep-test", "settings": settings, **terms}
         return str((await self.call("POST", "jobs", json=job)).json()["id"])
 
     async def job(self, job: str) -> dict[str, Any]:
@@ -119,6 +119,18 @@ class TwoSides:
             while not is_so(found := await self.job(job)):  # noqa: ASYNC110 (asked over HTTP)
                 await asyncio.sleep(0.05)
         return found
+
+    async def until_all_is_answered(self) -> None:
+        """Wait until the Manager has answered every order."""
+        file = self.folder / "server" / "server.sqlite"
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
+                found = connection.execute("SELECT count(*) FROM orders WHERE result IS NULL").get
+                connection.close()
+                if found == 0:
+                    return
+                await asyncio.sleep(0.05)
 
     async def until_epoch(self, epoch: int) -> None:
         """Wait until the Manager has begun anew so often, less one."""

@@ -109,7 +109,7 @@ class TestOfAJobThatAManagerHas:
 
     def test_a_job_that_ended_meanwhile_is_not_taken_for_one_that_goes_on(self) -> None:
         job = asked(issued(), "pause")
-        job = after_report(job, job_report(job.id, Rev(1, 2), JobStatus.COMPLETED))
+        job = after_report(job, job_report(job.id, Rev(1, 2), JobStatus.COMPLETED), NOON)
         assert job.status is JobStatus.COMPLETED
         with pytest.raises(JobEnded):
             job_requests.resume(job, ADA)
@@ -183,7 +183,7 @@ class TestOfAJobThatNoManagerHas:
 
     def test_the_first_report_answers_what_was_asked_before(self) -> None:
         job = replace(asked(a_job(), "pause"), manager_id="site")
-        job = after_report(job, job_report(job.id, Rev(1, 1), JobStatus.UNDER_CONSTRUCTION))
+        job = after_report(job, job_report(job.id, Rev(1, 1), JobStatus.UNDER_CONSTRUCTION), NOON)
         assert (job.status, job.asks) == (JobStatus.UNDER_CONSTRUCTION, {})
 
     @pytest.mark.parametrize("status", [JobStatus.UNDER_CONSTRUCTION, JobStatus.CANCELED, JobStatus.FAILED])
@@ -253,11 +253,15 @@ class TestOfADeletedJob:
     def test_a_manager_that_still_has_it_brings_it_back_to_the_lists(self) -> None:
         step = job_requests.delete(issued(), ADA)
         report = job_report(step.object.id, Rev(1, 1), priority=50)
-        assert after_report(step.object, report).deleted_at == NOON  # said before it knew
+        assert after_report(step.object, report, NOON).deleted_at == NOON  # said before it knew
         answered = after_answer(step.object, step.orders[0].id, "done", "")
-        assert after_report(answered, replace(report, deleted=True)).deleted_at == NOON
-        assert after_report(answered, replace(report, priority=None)).deleted_at == NOON  # it does not tell
-        assert after_report(answered, report).deleted_at is None
+        assert after_report(answered, replace(report, deleted=True), NOON).deleted_at == NOON
+        assert after_report(answered, replace(report, priority=None), NOON).deleted_at == NOON  # it does not tell
+        assert after_report(answered, report, NOON).deleted_at is None
+
+    def test_one_that_we_have_forgotten_to_have_deleted_is_in_the_bin_from_now_on(self) -> None:
+        report = job_report(issued().id, Rev(1, 1), priority=50, deleted=True)
+        assert after_report(issued(), report, NOON + BIN_LIFE).deleted_at == NOON + BIN_LIFE
 
 
 def test_a_job_that_its_manager_drops_has_failed_and_answers_what_it_fetched() -> None:
@@ -275,9 +279,9 @@ def test_a_job_that_is_paused_before_that_is_answered_is_shown_as_paused() -> No
 
 def test_a_manager_that_tells_priority_and_tag_is_believed() -> None:
     job = issued(tag="gpu")
-    told = after_report(job, job_report(job.id, Rev(1, 1), priority=7))
+    told = after_report(job, job_report(job.id, Rev(1, 1), priority=7), NOON)
     assert (told.priority, told.tag) == (7, None)
-    silent = after_report(job, job_report(job.id, Rev(1, 1)))
+    silent = after_report(job, job_report(job.id, Rev(1, 1)), NOON)
     assert (silent.priority, silent.tag) == (50, "gpu")
 
 
@@ -304,7 +308,7 @@ def test_once_all_is_answered_what_is_shown_is_what_is_reported(names: list[str]
         elif name == "report":
             commit += 1
             status = data.draw(st.sampled_from(list(JobStatus)))
-            job = after_report(job, job_report(job.id, Rev(1, commit), status, priority=commit))
+            job = after_report(job, job_report(job.id, Rev(1, commit), status, priority=commit), NOON)
         else:
             try:
                 step = REQUESTS[name](job, ADA)

@@ -41,10 +41,12 @@ SELECT (SELECT max(tasks.attempt) FROM tasks JOIN jobs ON jobs.id = tasks.job WH
     (SELECT max(rev_commit) FROM workers WHERE manager = ?1) AS of_workers
 """
 _JOB = """
-SELECT id, rev_epoch, rev_commit, reported_status, activity, counts, steps_completed, steps_total, started_at,
-    finished_at, priority, tag, project, deleted_at IS NOT NULL AS deleted
+SELECT id, rev_epoch, rev_commit, reported_status, activity, steps_completed, steps_total, started_at, finished_at,
+    priority, tag, project, deleted_at IS NOT NULL AS deleted,
+    CASE WHEN EXISTS (SELECT 1 FROM tasks WHERE job = jobs.id AND rev_commit > 0) THEN counts ELSE '{}' END AS counts
 FROM jobs WHERE id = ?
 """
+"""A Manager that never told of a task has none to count: that we have ended them with their job is our own doing."""
 _TASKS = "SELECT * FROM tasks WHERE job = ? AND position > ? AND rev_commit > 0 ORDER BY position LIMIT ?"
 _WORKERS = "SELECT * FROM worker_rows WHERE manager = ?"
 _WORKER = WorkerReportSchema()
