@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from flamenco_core.errors import Conflict, Unavailable
-from flamenco_core.statuses import TaskStatus
+from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_server.asking import Asker
 from flamenco_server.events import Change, EventBus
 from flamenco_server.orders import NewOrder, OrderAnswer, OrderStore
@@ -94,6 +94,8 @@ class WhyDesk:
         manager = await self._manager(job)
         if manager.is_away(by.now):
             raise _away(manager)
+        if job.reported_status is JobStatus.UNDER_CONSTRUCTION:  # it has not taken the tasks in, so it knows of none
+            return [_being_prepared(job)]
         order = by.order("task.why", {"task": task.id}, timedelta(seconds=self.patience_s))
         with self._noticing(order) as is_answered:
             await self.orders.issue(manager.id, order)
@@ -130,8 +132,12 @@ def _known_here(job: Job) -> Sequence[Reason]:
             _reason("ended", f"The job is {job.status}: {job.activity or 'nothing of it waits.'}", act="requeue it")
         ]
     if job.manager_id is None:
-        return [_reason("preparing", f"The job is being prepared: {job.activity}.")]
+        return [_being_prepared(job)]
     return []
+
+
+def _being_prepared(job: Job) -> Reason:
+    return _reason("preparing", f"The job is being prepared: {job.activity or 'its tasks are fetched'}.")
 
 
 def _reason(code: str, text: str, **more: Any) -> Reason:

@@ -10,9 +10,10 @@ import pytest_asyncio
 from server_world import DEADLINE_S, UNFOUND, World
 from site_manager import SiteManager, added, linked
 
-from contracts.server_store import ADA, NOON, Reporter, compiled
+from contracts.server_store import ADA, NOON, Reporter, compiled, job_report
 from contracts.server_store import linked as linked_store
 from flamenco_core.identifiers import task_id
+from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import OrderResult
 from flamenco_server.events import EventBus, InProcessBus
 from flamenco_server.orders import NewOrder, OrderStore
@@ -195,6 +196,17 @@ class TestWhy:
             answer = await world.admin.get(path)
             assert ([reason["code"] for reason in answer["reasons"]], answer["task"]) == ([code], task)
 
+    async def test_of_a_job_that_its_manager_has_not_taken_in_it_is_said_what_it_waits_for(self, world: World) -> None:
+        manager = await linked(world)
+        job_id = await world.compiled()
+        await manager.next_orders()
+        low = "Waits for disk space: 3 MiB free"
+        await manager.report(jobs=[manager.job(job_id, "under-construction", activity=low)])
+        for path in (f"jobs/{job_id}/why", f"tasks/{task_id(job_id, 0)}/why"):
+            (reason,) = (await world.admin.get(path))["reasons"]
+            assert reason == {"code": "preparing", "text": f"The job is being prepared: {low}."}
+        assert await manager.orders() == []
+
     async def test_a_job_of_which_nothing_waits_says_so(self, world: World) -> None:
         manager, job_id, _ = await a_task_of(world, "active")
         await manager.report(tasks=[manager.task(job_id, 1, "completed")])
@@ -211,14 +223,14 @@ class TestWhy:
 class InstantManager:
     """Orders whose Manager answers before the one who asks has heard that they are issued."""
 
-    def __init__(self, orders: OrderStore, reports: ReportStore, bus: EventBus) -> None:
-        self._orders, self._reports, self._bus = orders, reports, bus
+    def __init__(self, orders: OrderStore, reports: ReportStore, reporter: Reporter, bus: EventBus) -> None:
+        self._orders, self._reports, self._reporter, self._bus = orders, reports, reporter, bus
         self.order_answer = orders.order_answer
 
     async def issue(self, manager_id: str, order: NewOrder) -> None:
         await self._orders.issue(manager_id, order)
         number = (await self._orders.orders_after(manager_id, 0, 100))[-1].order
-        report = Reporter().next(orders=[OrderResult(number, "done", answer={"reasons": REASONS})])
+        report = self._reporter.next(orders=[OrderResult(number, "done", answer={"reasons": REASONS})])
         self._bus.publish(await self._reports.apply_report(manager_id, report, NOON))
 
 
@@ -230,17 +242,24 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     assert failures == []
 
 
-async def test_a_manager_that_does_not_answer_in_time_is_named(store: SqliteStore) -> None:
-    await linked_store(store, "attic")
+async def taken_in(store: SqliteStore, manager_id: str, reporter: Reporter) -> str:
+    """Have a job that its Manager has taken in."""
     job_id = await compiled(store)
+    report = reporter.next(jobs=[job_report(job_id, reporter.rev(), JobStatus.QUEUED)])
+    await store.reports.apply_report(manager_id, report, NOON)
+    return job_id
+
+
+async def test_a_manager_that_does_not_answer_in_time_is_named(store: SqliteStore) -> None:
+    job_id = await taken_in(store, await linked_store(store, "attic"), Reporter())
     desk = WhyDesk(store.reader, store.orders, InProcessBus(), patience_s=0.05)
     with pytest.raises(ManagerAway, match=r"site attic has not answered within 0\.05 s.* 2026-01-31 12:00 UTC"):
         await desk.of_task(task_id(job_id, 0), ADA)
 
 
 async def test_an_answer_that_comes_at_once_is_not_missed(store: SqliteStore) -> None:
-    await linked_store(store)
-    job_id, bus = await compiled(store), InProcessBus()
-    orders: Any = InstantManager(store.orders, store.reports, bus)
+    reporter, bus = Reporter(), InProcessBus()
+    job_id = await taken_in(store, await linked_store(store), reporter)
+    orders: Any = InstantManager(store.orders, store.reports, reporter, bus)
     why = await WhyDesk(store.reader, orders, bus, patience_s=DEADLINE_S).of_task(task_id(job_id, 0), ADA)
     assert why.reasons == REASONS
