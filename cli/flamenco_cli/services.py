@@ -70,13 +70,16 @@ def run_server(overrides: Mapping[str, object], environ: Mapping[str, str], conf
 def run_manager(overrides: Mapping[str, object], environ: Mapping[str, str], config: Path | None, logs: Logs) -> None:
     """Run a Manager until SIGINT or SIGTERM, added to its Server first where this user may do that.
 
-    Raises BadSettings, MissingExtra, PortTaken, NotLinked.
+    Raises BadSettings, BadCertificate, MissingExtra, PortTaken, LinkRefused, NoPairing.
     """
     with needing("manager"):
         from flamenco_manager.serving import serve
         from flamenco_manager.settings import Settings
+        from flamenco_runtime.tls import check_certificate
     settings = _loaded(Settings, MANAGER_PREFIX, overrides, environ, config, logs)
     if settings.token is None and not is_linked(settings.data):
+        if settings.tls_certificate is not None and settings.tls_key is not None:
+            check_certificate(settings.tls_certificate, settings.tls_key)  # or a person would confirm a code in vain
         token = asyncio.run(_token(settings.server, settings.name, settings.data, settings.server_ca, environ, logs))
         if token is None:  # stopped before anybody confirmed the code
             return

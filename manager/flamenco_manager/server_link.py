@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 
 from flamenco_core import VERSION
-from flamenco_core.errors import Conflict, FlamencoError
+from flamenco_core.errors import Conflict, FlamencoError, NotSignedIn
 from flamenco_core.wire.manager_api import Hello, HelloReply, Order
 from flamenco_manager.farm import Changes
 from flamenco_manager.job_arrival import Arrivals, Source
@@ -22,6 +22,10 @@ from flamenco_runtime.http_client import pauses
 
 log = structlog.get_logger()
 
+LINK_AGAIN = (
+    "Start it without a token, and without link.json in its data folder: it shows a code, which "
+    "'flamenco server link CODE --again' links under the same name."
+)
 LATEST_REPORT_S = 2.0
 """A change is reported after so long at the latest, when the Server can be reached."""
 SOONEST_REPORT_S = 0.05
@@ -166,6 +170,8 @@ class ServerLink:
             except MustResync:
                 await asyncio.sleep(self.patience_s)
                 raise
+            except NotSignedIn:  # what the Server says of it is meant for people
+                log.error("the Server does not know this Manager's token", what_to_do=LINK_AGAIN)
             except FlamencoError as error:
                 log.warning("no link to the Server yet", error=str(error))
             else:

@@ -173,7 +173,7 @@ class Settings:
         if (self.tls_certificate is None) != (self.tls_key is None):
             missing = "tls_certificate" if self.tls_certificate is None else "tls_key"
             raise BadInput(f"{missing} is missing: TLS needs tls_certificate and tls_key.")
-        for key in ("registration_token", "metrics_token"):
+        for key in ("token", "registration_token", "metrics_token"):
             if getattr(self, key) is not None and not getattr(self, key).strip():
                 raise BadInput(f"{key} is empty: write a token, or leave it out.")
 

@@ -104,6 +104,11 @@ def trusting(authority: Path | None) -> ssl.SSLContext:
         raise BadCertificate(f"{authority} is not a certificate authority's file: {_words(error)}.") from error
 
 
+def check_certificate(certificate: Path, key: Path) -> None:
+    """See that TLS can be spoken with both. Raises BadCertificate."""
+    _checked(certificate, key)
+
+
 def _checked(certificate: Path, key: Path) -> tuple[ssl.SSLContext, CertificateFacts]:
     """Load both into a new context, and see that a client takes them. Raises BadCertificate."""
     _check_text(certificate, b"-----BEGIN CERTIFICATE-----", "a certificate in PEM form (-----BEGIN CERTIFICATE-----)")

@@ -50,6 +50,7 @@ def test_secrets_that_others_may_read_are_warned_of_and_never_shown(
         ),
         (["manager", "--config", "{folder}/tls.toml"], "none.pem: No such file"),
         (["manager", "--config", "{folder}/half.toml"], "tls_key is missing"),
+        (["manager", "--config", "{folder}/unlinked.toml"], "none.pem: No such file"),
     ],
 )
 def test_a_certificate_that_cannot_be_used_stops_the_start_with_its_name(
@@ -58,6 +59,7 @@ def test_a_certificate_that_cannot_be_used_stops_the_start_with_its_name(
     (tmp_path / "words.pem").write_text("hello")
     none = tmp_path / "none.pem"
     (tmp_path / "tls.toml").write_text(f'tls_certificate = "{none}"\ntls_key = "{none}"\ntoken = "t"\n')
+    (tmp_path / "unlinked.toml").write_text(f'tls_certificate = "{none}"\ntls_key = "{none}"\n')
     (tmp_path / "half.toml").write_text(f'tls_certificate = "{none}"\ntoken = "t"\n')
     name, *rest = (word.format(folder=tmp_path) for word in arguments)
     outcome = flamenco(name, "--data", tmp_path / "data", *rest)

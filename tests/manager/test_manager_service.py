@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fake_server import TOKEN, FakeServer
 from manager_world import TestTime, a_task, manager_world
+from structlog.testing import capture_logs
 
 from flamenco_core.errors import BadInput
 from flamenco_manager.link_file import NoToken
@@ -47,6 +48,21 @@ async def test_two_managers_do_not_share_a_data_folder(server: FakeServer, tmp_p
 async def test_a_manager_that_was_never_linked_says_what_to_do(server: FakeServer, tmp_path: Path) -> None:
     with pytest.raises(NoToken, match="add-manager"):
         await serve(Settings(server=server.url, data=tmp_path), stop=asyncio.Event(), ready=lambda _: None)
+
+
+async def test_a_token_that_the_server_does_not_know_is_told_with_what_to_do(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    settings = Settings(server=server.url, data=tmp_path, token="of another farm", listen=Address("127.0.0.1", 0))
+    stop = asyncio.Event()
+    with capture_logs() as lines:
+        serving = asyncio.create_task(serve(settings, stop=stop, ready=lambda _: None))
+        async with asyncio.timeout(30):
+            while not any("does not know this Manager's token" in line["event"] for line in lines):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        stop.set()
+        await serving
+    assert all("link.json" in line["what_to_do"] for line in lines if "token" in line["event"])
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,10 @@ def test_every_key_says_what_it_means() -> None:
 BAD = [
     *[(key, "5") for key in ("server", "listen", "data", "tls_certificate", "tls_key", "server_ca", "name", "token")],
     *[(key, "[1]") for key in ("registration_token", "metrics_token", "approve", "discovery", "variables")],
-    *[(key, '""') for key in ("server", "listen", "data", "tls_key", "name", "registration_token", "metrics_token")],
+    *[
+        (key, '""')
+        for key in ("server", "listen", "data", "tls_key", "name", "token", "registration_token", "metrics_token")
+    ],
     *[("server", value) for value in ('"farm:8000"', '"ftp://farm"')],
     *[("approve", '"nobody"'), ("discovery", '"radio"'), ("trusted_proxies", '"here"'), ("variables", "{x = 1}")],
     *[
