@@ -23,6 +23,7 @@ from flamenco_manager.farm import Farm
 from flamenco_manager.farm_variables import FarmVariables
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.model import Job, Moment, Task
+from flamenco_manager.refusals import check_is_final
 from flamenco_manager.stores.farm_store import Also
 from flamenco_manager.task_rules import link
 from flamenco_manager.waiting import JobState, still_hold
@@ -167,12 +168,10 @@ class Arrivals:
             if not _is_over(job):
                 await self._lay_out(job, definition.files)
             await self._start(job)
-        except Unavailable:
-            raise
         except NotFound:
             await self._give_up(job, "dropped", "The job is gone from the Server.")
-            return
         except FlamencoError as error:
+            check_is_final(error)
             await self._give_up(job, "done", str(error))
 
     async def _start(self, job: Job) -> None:

@@ -14,6 +14,7 @@ from flamenco_core.identifiers import is_uuid
 from flamenco_core.wire.manager_api import Order
 from flamenco_manager.held_pieces import LogKey
 from flamenco_manager.previews import Previews
+from flamenco_manager.refusals import check_is_final
 from flamenco_manager.stores.outbox import LogUpload
 from flamenco_manager.task_logs import LogSize, TaskLogs
 from flamenco_runtime.http_client import pauses
@@ -150,9 +151,8 @@ class Uploads:
             log_as_it_is = _Log(self._logs, upload.job, upload.task, upload.attempt)
             size = await log_as_it_is.size()
             await _send_span(receiver, log_as_it_is, 0, size.shown_bytes, is_whole=True)
-        except Unavailable:
-            raise
         except FlamencoError as error:
+            check_is_final(error)
             log.warning("the Server refused a log", task=upload.task, attempt=upload.attempt, error=str(error))
         except OSError as error:
             if error.errno in NO_ROOM:  # what is held of it cannot go into its file now; it is not lost
@@ -165,9 +165,8 @@ class Uploads:
             return
         try:
             await receiver.put_frame(job, frame, image)
-        except Unavailable:
-            raise
         except FlamencoError as error:
+            check_is_final(error)
             log.warning("the Server refused a thumbnail", job=job, frame=frame, error=str(error))
 
     async def _follow(self, receiver: Receiver, order: Order) -> None:

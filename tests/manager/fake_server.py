@@ -55,6 +55,9 @@ class FakeServer:
         """The stream of tasks breaks off."""
         self.is_away = False
         """Every call is answered with 503."""
+        self.refuses: tuple[str, int, str] | None = None
+        """Calls with this in their path are answered with this status and type."""
+        self.refused = 0
         self.url = ""
         self._news = asyncio.Condition()
 
@@ -146,6 +149,10 @@ class FakeServer:
             feeds = (request.headers.get(MANAGER_FEED), request.headers.get(SERVER_FEED))
             if feeds != (self.manager_feed, self.feed):
                 return _problem(409, "other-feed")
+        if self.refuses is not None and self.refuses[0] in request.path:
+            self.refused += 1
+            await self._tell()
+            return _problem(*self.refuses[1:])
         return await handler(request)
 
     async def _hello(self, request: web.Request) -> web.Response:

@@ -1,0 +1,38 @@
+"""A Server that was put back, or has forgotten its Managers: until the link is mended its answers mean nothing else."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fake_server import FakeServer
+from manager_world import World, a_task, manager_world
+
+ANSWERS = [(409, "other-feed"), (401, "not-signed-in"), (403, "forbidden")]
+
+
+@pytest.fixture
+async def world(server: FakeServer, tmp_path: Path) -> AsyncIterator[World]:
+    async with manager_world(tmp_path, server) as running:
+        yield running
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_a_job_that_cannot_be_fetched_for_the_links_sake_waits(world: World, answer: tuple[int, str]) -> None:
+    world.server.refuses = ("/jobs/", *answer)
+    job = await world.server.submit([a_task()])
+    await world.server.until(lambda: world.server.refused)
+    world.server.refuses = None
+    await world.server.until_job(job, "queued")
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_logs_that_are_refused_for_the_links_sake_are_kept(world: World, answer: tuple[int, str]) -> None:
+    worker = await world.worker()
+    await world.server.submit([a_task()])
+    task = await worker.task()
+    world.server.refuses = ("/log", *answer)
+    for seq, said in enumerate(({"taskStatus": "active"}, {"log": "it works", "log_at": 0}, {"taskStatus": "completed"}), start=1):
+        assert (await worker.update(task, seq=seq, **said)).status == 204
+    await world.server.until(lambda: world.server.refused)
+    world.server.refuses = None
+    await world.server.until(lambda: bytes(world.server.logs.get((task["uuid"], 1), b"")) == b"it works")
