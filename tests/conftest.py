@@ -10,6 +10,8 @@ import pytest
 
 from what_ran import RECORD
 
+pytest.register_assert_rewrite("contracts")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let all test processes of this run note what they drive in one file, and Ctrl-C reach what they start.

@@ -10,7 +10,7 @@ import pytest
 from farm_builder import a_saved_frame, needed
 from stored_site import StoredSite, stored_site
 
-from flamenco_core.identifiers import task_id
+from flamenco_core.identifiers import new_id, task_id
 from flamenco_core.statuses import JobStatus, TaskStatus
 from flamenco_core.wire.definitions import JobDefinition, TaskDefinition
 from flamenco_core.wire.manager_api import Order
@@ -118,7 +118,7 @@ def acts_of(site: StoredSite, foreman: Foreman, archive: Any) -> OrderActs:
 
 def requeue(site: StoredSite, job: Job) -> Order:
     details = {"job": job.id, "which": "all"}
-    return Order(1, "id", "job.requeue", details, asked_by="admin", asked_at=site.now.wall)
+    return Order(1, new_id(), "job.requeue", details, asked_by="admin", asked_at=site.now.wall)
 
 
 async def test_what_is_said_while_a_job_ends_and_is_requeued_changes_nothing_of_its_new_run(tmp_path: Path) -> None:

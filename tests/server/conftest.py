@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-pytest.register_assert_rewrite("contracts", "server_world", "site_manager")
+pytest.register_assert_rewrite("server_world", "site_manager")
 
 from server_world import World, server_world  # noqa: E402 (rewriting must be asked for first)
 
