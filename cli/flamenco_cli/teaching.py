@@ -5,6 +5,9 @@ from typing import Any
 
 import click
 
+SENTENCE = 200
+"""So many characters of a command's first sentence are shown at most."""
+
 
 class Verb(click.Command):
     """A command with ``examples``: lines that can be typed as they are."""
@@ -28,6 +31,13 @@ class Group(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         write_lines(formatter, "Examples", self._examples)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with their whole first sentences: click cuts them where a line ends."""
+        rows = [(name, command.get_short_help_str(SENTENCE)) for name, command in sorted(self.commands.items())]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
 
 class Service(Group):

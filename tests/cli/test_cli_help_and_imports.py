@@ -108,7 +108,9 @@ def test_every_command_says_what_it_does_explains_its_options_and_ends_with_exam
     assert (outcome.status, outcome.err) == (0, "")
     assert command.help
     assert command.help.split("\n")[0].endswith((".", ":"))
-    assert f"flamenco {words}" in outcome.out.partition("Examples:")[2]
+    shown, _, examples = outcome.out.partition("Examples:")
+    assert f"flamenco {words}" in examples
+    assert "..." not in shown.partition("Commands:")[2], "a summary is cut off"
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{words} {parameter.name} is not explained"
