@@ -1,9 +1,12 @@
-"""Waiting until a disk that was full has room again."""
+"""Disks that are full, and waiting until one has room again."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the system's errors that end once there is room."""
 ROOM_BYTES = 4 * 1024 * 1024
 """So much must fit before it is worth going on: the first commits, with what SQLite needs beside them."""
 LOOK_EVERY_S = 1.0

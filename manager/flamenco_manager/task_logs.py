@@ -17,7 +17,7 @@ from typing import Protocol
 
 import structlog
 
-from flamenco_core.errors import Unavailable
+from flamenco_core.errors import NoSpace, Unavailable
 from flamenco_manager.held_pieces import HeldPiece, HeldPieces, LogKey
 from flamenco_manager.job_folders import job_folders, newest_change, set_aside
 from flamenco_manager.log_extent import LogLimits
@@ -31,6 +31,7 @@ from flamenco_manager.log_file import (
     sync_names,
     write_archive,
 )
+from flamenco_manager.room import NO_ROOM
 from flamenco_runtime.lane import Lane
 from flamenco_runtime.leisure import RESTS, at_leisure
 
@@ -115,13 +116,18 @@ class TaskLogs:
     async def place(self, job: str, task: str, attempt: int, text: str, at: int | None) -> None:
         """Write ``text`` at byte ``at`` of an attempt's log; at its end, as lines of their own, if that is None.
 
-        Bytes that are here already stay as they are. Raises OSError.
+        Bytes that are here already stay as they are. Raises OSError, and NoSpace where the disk is full.
         """
         data = text.encode("utf-8", "replace")
         path = self._file(job, task, attempt)
-        await self.put([LogKey(job, task, attempt)])
-        self._unsynced.add(path)
-        await self._writing.run(lambda: self._opened(path).place(data, at))
+        try:
+            await self.put([LogKey(job, task, attempt)])
+            self._unsynced.add(path)
+            await self._writing.run(lambda: self._opened(path).place(data, at))
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise NoSpace(f"The disk of {self._folder} is full: make room on it.") from error
+            raise
 
     def holds(self, text: str, at: int | None) -> bool:
         """Tell whether ``hold`` takes such a piece; if not, it is to be placed."""

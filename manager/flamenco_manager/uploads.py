@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +14,7 @@ from flamenco_core.wire.manager_api import Order
 from flamenco_manager.held_pieces import LogKey
 from flamenco_manager.previews import Previews
 from flamenco_manager.refusals import check_is_final
+from flamenco_manager.room import NO_ROOM
 from flamenco_manager.stores.outbox import LogUpload
 from flamenco_manager.task_logs import LogSize, TaskLogs
 from flamenco_runtime.http_client import pauses
@@ -25,7 +25,6 @@ log = structlog.get_logger()
 PIECE_BYTES = 1024 * 1024
 FOLLOW_EVERY_S = 0.5
 LONGEST_FOLLOW_S = 60.0
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Receiver(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from fake_server import FakeServer
 from log_writer import text_at
 from manager_world import HttpWorker, World, a_task, manager_world
+from structlog.testing import capture_logs
 
 from flamenco_manager.log_extent import MIB, NOTE_BYTES
 from flamenco_manager.media_keeping import MediaKeeper
@@ -125,6 +127,26 @@ async def test_an_order_to_follow_that_makes_no_sense_does_no_harm(world: World,
     await world.server.issue("task.log", **{"task": task["uuid"], "attempt": 1, "seconds": 0, **order})
     await world.server.issue("task.log", task=task["uuid"], attempt=1, seconds=0)
     await world.server.until(lambda: log_of(world, task) == text_at(0, 100))
+
+
+async def test_a_log_for_which_there_is_no_room_is_refused_until_there_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, _, task = await begun(world)
+    long = text_at(0, 20_000).decode()  # goes into its file at once
+    with monkeypatch.context() as patch, capture_logs() as lines:
+        patch.setattr(os, "pwrite", no_room)
+        reply = await worker.update(task, log=long, log_at=0, seq=2)
+    assert (reply.status, reply.headers["Retry-After"]) == (507, "2")
+    assert b"is full: make room on it" in reply.body
+    assert not [line for line in lines if line["event"] == "request failed"], "it is nobody's mistake"
+    await write(worker, task, 0, 20_000, seq=2)
+    assert (await worker.update(task, taskStatus="completed", seq=3)).status == 204
+    await world.server.until(lambda: log_of(world, task) == text_at(0, 20_000))
+
+
+def no_room(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 async def test_the_store_knows_of_which_jobs_the_server_lacks_something(server: FakeServer, tmp_path: Path) -> None:

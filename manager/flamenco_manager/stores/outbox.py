@@ -90,10 +90,6 @@ class Outbox:
         found = await self._journal.read(lambda connection: connection.execute(query, (rows.id_bytes(order_id),)).get)
         return found is not None
 
-    async def note_order(self, order: Order, digest: str, applied: "OrderNote") -> None:
-        """Store an order that changes nothing of the farm, with its result."""
-        await self._journal.write(self.order_note(order, digest, applied))
-
     @staticmethod
     def order_note(order: Order, digest: str, applied: "OrderNote") -> Also:
         """Make the part of a transaction that stores an order's number, id and result."""
