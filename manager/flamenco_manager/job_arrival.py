@@ -129,13 +129,22 @@ class Arrivals:
         self._slice_tasks = slice_tasks
         self._space = space
         self._waiting: asyncio.Queue[Job] = asyncio.Queue()
+        self._on_their_way: set[str] = set()
+        """Jobs, by id, that wait or are being brought in: one that came twice at a time would run twice."""
 
     def begin(self, job: Job) -> None:
         """Bring in a job as soon as there is room."""
-        self._waiting.put_nowait(job)
+        is_to_come = job.status is JobStatus.UNDER_CONSTRUCTION or _is_over(job)
+        if is_to_come and job.id not in self._on_their_way:
+            self._on_their_way.add(job.id)
+            self._waiting.put_nowait(job)
 
     async def run(self, source: Source) -> None:
-        """Bring jobs in for ever; those that were under construction at the start first."""
+        """Bring jobs in for ever; those that were under construction at the start first.
+
+        It may be cut short and run again: then it begins with those that are still under construction.
+        """
+        self._waiting, self._on_their_way = asyncio.Queue(), set()
         for job in self._foreman.farm.jobs.values():
             if job.status is JobStatus.UNDER_CONSTRUCTION:
                 self.begin(job)
@@ -146,14 +155,19 @@ class Arrivals:
     async def _bring_in_for_ever(self, source: Source) -> None:
         while True:
             job = await self._waiting.get()
-            for pause_s in pauses():
-                try:
-                    await self._bring_in(source, job)
-                    break
-                except (Unavailable, OSError) as error:
-                    log.warning("job cannot be fetched yet", job=job.id, error=str(error))
-                    await self._say(job, f"Fetching the job does not work yet: {error}")
-                    await asyncio.sleep(pause_s)
+            await self._bring_in_at_last(source, job)
+            self._on_their_way.discard(job.id)
+
+    async def _bring_in_at_last(self, source: Source, job: Job) -> None:
+        """Bring a job in, however often that must be tried."""
+        for pause_s in pauses():
+            try:
+                await self._bring_in(source, job)
+                break
+            except (Unavailable, OSError) as error:
+                log.warning("job cannot be fetched yet", job=job.id, error=str(error))
+                await self._say(job, f"Fetching the job does not work yet: {error}")
+                await asyncio.sleep(pause_s)
 
     async def _bring_in(self, source: Source, job: Job) -> None:
         """Take a job as far as it goes. Raises Unavailable and OSError for what may work later."""
@@ -183,12 +197,17 @@ class Arrivals:
             job_rules.begin(farm, job, tasks, links, self._foreman.now(), others)
             job_rules.list_ready(farm, tasks[:LISTED_AT_ONCE])
             log.info("job ready", job=job.id, tasks=len(tasks))
-        await self._foreman.settle(also=self._results.submission_result(job.id, "done"))
-        for first in range(LISTED_AT_ONCE, len(tasks), LISTED_AT_ONCE):
-            job_rules.list_ready(farm, tasks[first : first + LISTED_AT_ONCE])
-            garbage.keep()  # so many stay for long
-            await self._foreman.settle()
-            await asyncio.sleep(0)
+        listed = LISTED_AT_ONCE
+        try:
+            await self._foreman.settle(also=self._results.submission_result(job.id, "done"))
+            while listed < len(tasks):
+                job_rules.list_ready(farm, tasks[listed : listed + LISTED_AT_ONCE])
+                listed += LISTED_AT_ONCE
+                garbage.keep()  # so many stay for long
+                await self._foreman.settle()
+                await asyncio.sleep(0)
+        finally:  # cut short, since the link is made anew: nobody would list the rest
+            job_rules.list_ready(farm, tasks[listed:])
 
     async def _others(self, job: Job) -> dict[str, JobState]:
         """Return how the jobs stand that a job waits for, also those that leave memory while we ask."""

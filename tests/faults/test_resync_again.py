@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 from test_restored_stores import again
-from two_sides import TwoSides, do_task, two_sides
+from two_sides import TwoSides, do_task, two_sides, worker_task
 
 from flamenco_core.wire.resync import ResyncReply, ResyncRequest
 from flamenco_manager.resync import begin_anew
@@ -80,6 +80,20 @@ async def test_a_job_that_was_resumed_stays_so_after_its_manager_lost_its_store(
         lose(sides)
         await do_task(again(worker, await sides.start_manager()))
         await sides.until_status(job, "completed")
+
+
+async def test_tasks_that_were_active_are_shown_as_queued_after_their_manager_lost_its_store(tmp_path: Path) -> None:
+    async with two_sides(tmp_path) as sides:
+        await sides.start_server()
+        worker = await (await sides.start_manager()).worker()
+        job = await sides.submit()
+        held = await worker_task(worker)
+        assert (await worker.update(held, seq=1, taskStatus="active")).status == 204
+        await sides.until_statuses(job, ["active", "queued"])
+        await sides.stop_manager()
+        lose(sides)
+        await sides.start_manager()
+        await sides.until_statuses(job, ["queued", "queued"])
 
 
 async def test_a_job_that_was_erased_does_not_run_after_its_manager_was_restored(tmp_path: Path) -> None:

@@ -113,6 +113,12 @@ class TwoSides:
         found = (await self.call("GET", f"jobs/{job}/tasks")).json()
         return [task["status"] for task in found["tasks"]]
 
+    async def until_statuses(self, job: str, statuses: list[str]) -> None:
+        """Wait until a job's tasks are shown as they should be."""
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.statuses(job) != statuses:  # noqa: ASYNC110 (asked over HTTP)
+                await asyncio.sleep(0.05)
+
     async def until(self, job: str, is_so: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait until a job is shown as it should be."""
         async with asyncio.timeout(DEADLINE_S):

@@ -7,6 +7,8 @@ import pytest
 from fake_server import FakeServer
 from manager_world import World, a_task, manager_world
 
+from flamenco_manager.job_arrival import AT_ONCE
+
 ANSWERS = [(409, "other-feed"), (401, "not-signed-in"), (403, "forbidden")]
 
 
@@ -25,14 +27,31 @@ async def test_a_job_that_cannot_be_fetched_for_the_links_sake_waits(world: Worl
     await world.server.until_job(job, "queued")
 
 
+async def test_a_job_that_waits_to_be_fetched_comes_once_also_after_a_new_hello(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.server.refuses = ("/jobs/", 503, "unavailable")
+    jobs = [await world.server.submit([a_task()]) for _ in range(AT_ONCE + 2)]
+    await world.server.until(lambda: world.server.refused >= AT_ONCE)
+    await world.server.until(lambda: len(world.server.mirror["jobs"]) == len(jobs))
+    world.server.manager_feed = "another"
+    await world.server.issue("tag.put", name="gpu")
+    await world.server.until(lambda: world.server.hellos == 2)
+    world.server.refuses = None
+    for job in jobs:
+        await world.server.until_job(job, "queued")
+    await world.server.until_job(await world.server.submit([a_task()]), "queued")
+    assert capsys.readouterr().out.count("job ready") == len(jobs) + 1
+
+
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_logs_that_are_refused_for_the_links_sake_are_kept(world: World, answer: tuple[int, str]) -> None:
     worker = await world.worker()
     await world.server.submit([a_task()])
     task = await worker.task()
     world.server.refuses = ("/log", *answer)
-    for seq, said in enumerate(({"taskStatus": "active"}, {"log": "it works", "log_at": 0}, {"taskStatus": "completed"}), start=1):
-        assert (await worker.update(task, seq=seq, **said)).status == 204
+    assert (await worker.update(task, seq=1, taskStatus="active", log="it works", log_at=0)).status == 204
+    assert (await worker.update(task, seq=2, taskStatus="completed")).status == 204
     await world.server.until(lambda: world.server.refused)
     world.server.refuses = None
     await world.server.until(lambda: bytes(world.server.logs.get((task["uuid"], 1), b"")) == b"it works")

@@ -23,7 +23,8 @@ from flamenco_manager.stores import rows
 _TAKE_TASK = """
 UPDATE tasks SET status = ?, attempt = ?, worker = (SELECT id FROM workers WHERE id = ?), activity = ?,
     steps_completed = ?, failed_by = ?, result = ?, started_at = ?, finished_at = ?, rev = ?, requeued_by = ?,
-    failed_with_job = ?, is_held = 0, is_reserved = 0, is_pause_wanted = 0, seq = 0, marks = NULL, retry_at = NULL
+    failed_with_job = ?, is_held = 0, is_reserved = 0, is_pause_wanted = 0, seq = 0, marks = NULL, retry_at = NULL,
+    unreported = 1
 WHERE key = ?
 """
 _TAKE_JOB = """
@@ -80,7 +81,7 @@ def is_newer(one: Rev, other: Rev) -> bool:
 def take_task(
     connection: apsw.Connection, key: int, said: TaskReport, rev: int, *, failed_with_job: bool = False
 ) -> None:
-    """Let a task be what the Server knows; one that was active is to be done again. Its job will be looked at.
+    """Let a task be what the Server knows; one that was active is to be done again.
 
     ``failed_with_job``: if it was canceled, that was because too many others of its job had failed.
     """
@@ -96,11 +97,12 @@ def take_task(
             *(failed_with_job and status is TaskStatus.CANCELED, key),
         ),
     )
-    connection.execute(
-        "UPDATE jobs SET status = 'queued', finished_at = NULL WHERE key = ?"
-        " AND status IN ('completed', 'failed', 'canceled')",
-        (rows.job_key_of(key),),
-    )
+
+
+def look_again(connection: apsw.Connection, job_key: int) -> None:
+    """Let a job that has ended be looked at again, since one of its tasks is something else now."""
+    statement = "UPDATE jobs SET status = 'queued', finished_at = NULL WHERE key = ? AND status IN"
+    connection.execute(f"{statement} ('completed', 'failed', 'canceled')", (job_key,))
 
 
 def keep_for_later(connection: apsw.Connection, said: TaskReport, *, failed_with_job: bool) -> None:
@@ -115,11 +117,13 @@ def take_kept(connection: apsw.Connection, tasks: Iterable[tuple[int, bytes]]) -
     """Let tasks (key, id) that were just fetched again be what was kept of them."""
     if connection.execute("SELECT 1 FROM known_tasks LIMIT 1").get is None:
         return
+    changes = connection.execute("SELECT changes FROM link").get
     for key, task_id in tasks:
         row = connection.execute("SELECT said, failed_with_job FROM known_tasks WHERE id = ?", (task_id,)).fetchone()
         if row is not None:
             said: TaskReport = _TASK.load(orjson.loads(row[0]))
-            take_task(connection, key, said, 0, failed_with_job=bool(row[1]))
+            # It is told under the newest rev that there is: that the two have begun anew was a change, too.
+            take_task(connection, key, said, changes, failed_with_job=bool(row[1]))
             connection.execute("DELETE FROM known_tasks WHERE id = ?", (task_id,))
 
 

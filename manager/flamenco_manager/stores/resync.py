@@ -101,7 +101,7 @@ def _take_job(connection: apsw.Connection, job: JobReport, epoch: int, changes: 
     row = connection.execute("SELECT key, rev FROM jobs WHERE id = ?", (rows.id_bytes(job.id),)).fetchone()
     if row is None:
         known.add_job(connection, job, changes + 1)
-    elif not is_told or known.is_newer(job.rev, Rev(epoch, row[1])):
+    elif job.rev.commit and (not is_told or known.is_newer(job.rev, Rev(epoch, row[1]))):  # else we never told of it
         known.take_job(connection, row[0], job, changes + 1)
 
 
@@ -116,6 +116,7 @@ def _take_task(
     key, status, attempt, rev = row
     if known.is_better(task, status, attempt, Rev(epoch, rev), is_told=is_told):
         known.take_task(connection, key, task, changes + 1, failed_with_job=failed_with_job)
+        known.look_again(connection, rows.job_key_of(key))
 
 
 def _settle(connection: apsw.Connection, feed: str, reply: ResyncReply) -> None:
