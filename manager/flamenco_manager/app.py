@@ -238,7 +238,8 @@ def _assembled(parts: _Parts) -> tuple[web.Application, list[Coroutine[Any, Any,
     settings, journal, foreman, late = parts.settings, parts.journal, parts.foreman, parts.late
     media, previews = MediaStore(journal), Previews(settings.data / "previews")
     uploads, watch = Uploads(Outbox(journal), parts.logs, previews), LinkWatch(foreman.now)
-    orders, link = _linked(parts, uploads, watch)
+    blobs = Blobs(settings.data / "blobs")
+    orders, link = _linked(parts, uploads, watch, blobs)
     intake = PreviewIntake(media, previews, uploads, settings.data / SPOOL, parts.space)
     media_keeper = _media_keeper(settings, parts.logs, previews, media, foreman)
     foreman.on_change = _to_all(link.note, media_keeper.note)
@@ -254,12 +255,13 @@ def _assembled(parts: _Parts) -> tuple[web.Application, list[Coroutine[Any, Any,
         intake.run(),
         late.then(link.run),
         late.then(lambda: media_keeper.run(lambda: foreman.now().wall)),
+        late.then(lambda: blobs.tidy_for_ever(lambda: foreman.now().wall)),
         late.then(Tidying(foreman, OldOrders(journal)).run),
         late.then(job_keeper.run),
     ]
 
 
-def _linked(parts: _Parts, uploads: Uploads, watch: LinkWatch) -> tuple[Orders, ServerLink]:
+def _linked(parts: _Parts, uploads: Uploads, watch: LinkWatch, blobs: Blobs) -> tuple[Orders, ServerLink]:
     """Put together what the Server and this Manager say to each other."""
     foreman, journal = parts.foreman, parts.journal
     store, arrivals_store, outbox = FarmStore(journal), ArrivalStore(journal), Outbox(journal)
@@ -268,7 +270,7 @@ def _linked(parts: _Parts, uploads: Uploads, watch: LinkWatch) -> tuple[Orders, 
         arrivals_store,
         store,
         outbox,
-        Blobs(parts.settings.data / "blobs"),
+        blobs,
         parts.jobs_folder,
         parts.variables,
         SLICE_TASKS,

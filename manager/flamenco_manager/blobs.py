@@ -1,14 +1,27 @@
-"""File contents by SHA-256, fetched from the Server and kept under ``FOLDER/ab/abcdef…``."""
+"""File contents by SHA-256, fetched from the Server and kept for a while under ``FOLDER/ab/abcdef…``.
+
+A job has copies of its own: blobs are here so that what jobs share is fetched once.
+"""
 
 import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
+
+import structlog
 
 from flamenco_core.errors import Unavailable
 from flamenco_core.identifiers import is_sha256, new_id
+from flamenco_runtime.clock import Clock
 from flamenco_runtime.durable_folders import make_folder, sync_folder
+
+log = structlog.get_logger()
+
+KEEP = timedelta(days=7)
+"""So long after its last use a blob goes. A job that comes later fetches it anew."""
+TIDY_EVERY_S = 3600.0
 
 
 class WrongBlob(Unavailable):
@@ -29,8 +42,21 @@ class Blobs:
         return self._folder / sha256[:2] / sha256
 
     async def has(self, sha256: str) -> bool:
-        """Tell whether a blob is here."""
-        return await asyncio.to_thread(self.file(sha256).exists)
+        """Tell whether a blob is here; that counts as a use of it."""
+        return await asyncio.to_thread(_touched, self.file(sha256))
+
+    async def tidy_for_ever(self, clock: Clock) -> None:
+        """Remove every hour what nobody needed for long."""
+        while True:
+            try:
+                await self.tidy(clock())
+            except OSError as error:
+                log.warning("old files of jobs cannot be removed", error=str(error))
+            await asyncio.sleep(TIDY_EVERY_S)
+
+    async def tidy(self, now: datetime) -> None:
+        """Remove blobs that nobody needed for ``KEEP``, and what a process that was killed has left. Raises OSError."""
+        await asyncio.to_thread(_remove_older, self._folder, (now - KEEP).timestamp())
 
     async def keep(self, sha256: str, contents: AsyncIterator[bytes]) -> None:
         """Store a blob as it comes. Raises WrongBlob, and keeps nothing, when its hash is another."""
@@ -43,6 +69,20 @@ class Blobs:
             await asyncio.to_thread(_publish, temporary, target)
         finally:
             await asyncio.to_thread(temporary.unlink, missing_ok=True)
+
+
+def _touched(file: Path) -> bool:
+    try:
+        os.utime(file)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _remove_older(folder: Path, before_s: float) -> None:
+    for file in folder.glob("??/*"):
+        if file.stat().st_mtime < before_s:
+            file.unlink(missing_ok=True)
 
 
 async def _written(file: Path, contents: AsyncIterator[bytes]) -> str:
