@@ -101,6 +101,8 @@ def begin(
     farm.job_changed(job)
     farm.hurry()
     look_at_end(farm, job, now)
+    if not job.status.is_ended:
+        job.finished_at = None  # else it had ended before its Manager lost it, and that was then
 
 
 def resume(
@@ -220,7 +222,7 @@ def _pause_what_waits(farm: Farm, job: Job) -> None:
 
 def _end_as(farm: Farm, job: Job, status: JobStatus, now: Moment) -> None:
     job.status = status
-    job.finished_at = now.wall if status.is_ended else None
+    job.finished_at = (job.finished_at or now.wall) if status.is_ended else None
     job.activity = what_is_missing(job) if status is JobStatus.FAILED else ""
     farm.scheduler.drop(job)
     farm.job_changed(job)

@@ -82,6 +82,24 @@ async def test_a_job_that_was_resumed_stays_so_after_its_manager_lost_its_store(
         await sides.until_status(job, "completed")
 
 
+async def test_a_job_finished_when_it_did_also_after_its_manager_lost_its_store(tmp_path: Path) -> None:
+    async with two_sides(tmp_path) as sides:
+        await sides.start_server()
+        worker = await (await sides.start_manager()).worker()
+        job = await sides.submit()
+        await do_task(worker)
+        await do_task(worker)
+        finished = (await sides.until_status(job, "completed"))["finished_at"]
+        await sides.stop_manager()
+        lose(sides)
+        worker = again(worker, await sides.start_manager())
+        fresh = await sides.submit()
+        await do_task(worker)
+        await do_task(worker)
+        await sides.until_status(fresh, "completed")
+        assert (await sides.until_status(job, "completed"))["finished_at"] == finished
+
+
 async def test_tasks_that_were_active_are_shown_as_queued_after_their_manager_lost_its_store(tmp_path: Path) -> None:
     async with two_sides(tmp_path) as sides:
         await sides.start_server()

@@ -28,7 +28,8 @@ UPDATE tasks SET status = ?, attempt = ?, worker = (SELECT id FROM workers WHERE
 WHERE key = ?
 """
 _TAKE_JOB = """
-UPDATE jobs SET is_cancelled = ?, is_deleted = ?, facts = ?, started_at = ?, finished_at = NULL, rev = ?,
+UPDATE jobs SET is_cancelled = ?, is_deleted = ?, facts = ?, started_at = ?, rev = ?,
+    finished_at = CASE status WHEN 'under-construction' THEN ? END,
     status = CASE status WHEN 'under-construction' THEN status ELSE ? END
 WHERE key = ?
 """
@@ -148,6 +149,7 @@ def take_job(connection: apsw.Connection, key: int, said: JobReport, rev: int) -
         orjson.dumps(facts),
         rows.seconds_of(said.started_at),
         rev,
+        rows.seconds_of(said.finished_at),
         str(status),
     )
     connection.execute(_TAKE_JOB, (*values, key))
