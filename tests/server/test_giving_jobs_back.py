@@ -9,7 +9,6 @@ from site_manager import SiteManager, linked
 
 from flamenco_core.identifiers import new_id, task_id
 
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
