@@ -4,6 +4,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from manager_world import HttpWorker
 from test_restored_stores import again
 from two_sides import TwoSides, do_task, two_sides, worker_task
 
@@ -140,7 +141,7 @@ async def test_a_job_that_was_erased_does_not_run_after_its_manager_was_restored
         assert {(await do_task(worker))["job"], (await do_task(worker))["job"]} == {fresh}
 
 
-async def changed_after_a_copy_of_the_server(sides: TwoSides) -> tuple[str, str]:
+async def changed_after_a_copy_of_the_server(sides: TwoSides) -> tuple[HttpWorker, str, str]:
     """Requeue a job and delete another after the Server's store was copied; then put that back. Neither runs."""
     await sides.start_server()
     world = await sides.start_manager()
@@ -161,13 +162,13 @@ async def changed_after_a_copy_of_the_server(sides: TwoSides) -> tuple[str, str]
     await sides.stop_manager()
     await sides.stop_server()
     sides.put_back("server")
-    return requeued, deleted
+    return worker, requeued, deleted
 
 
 @pytest.mark.parametrize("is_answer_lost", [False, True])
 async def test_what_a_server_has_lost_is_not_lost_at_its_manager(tmp_path: Path, is_answer_lost: bool) -> None:
     async with two_sides(tmp_path) as sides:
-        requeued, deleted = await changed_after_a_copy_of_the_server(sides)
+        _, requeued, deleted = await changed_after_a_copy_of_the_server(sides)
         await sides.start_server()
         if is_answer_lost:
             await begin_anew_in_vain(sides)
@@ -177,3 +178,22 @@ async def test_what_a_server_has_lost_is_not_lost_at_its_manager(tmp_path: Path,
         await sides.call("POST", f"jobs/{deleted}/undelete")
         await sides.call("POST", f"jobs/{deleted}/requeue", json={"which": "all"})
         await sides.until(deleted, lambda job: job["task_counts"] == {"queued": 2})
+
+
+async def test_a_manager_put_back_to_where_the_two_began_anew_is_the_older_side_then(tmp_path: Path) -> None:
+    async with two_sides(tmp_path) as sides:
+        worker, requeued, _ = await changed_after_a_copy_of_the_server(sides)
+        sides.copy("manager")
+        await sides.start_server()
+        worker = again(worker, await sides.start_manager())
+        await sides.until(requeued, lambda job: job["task_counts"] == {"queued": 2})
+        await do_task(worker)
+        await do_task(worker)
+        await sides.until_status(requeued, "completed")
+        await sides.stop_manager()
+        sides.put_back("manager")
+        worker = again(worker, await sides.start_manager())
+        await sides.until_epoch(3)
+        fresh = await sides.submit()
+        assert {(await do_task(worker))["job"], (await do_task(worker))["job"]} == {fresh}
+        assert (await sides.job(requeued))["status"] == "completed"

@@ -46,7 +46,7 @@ class SqliteManagers:
 
         def work(db: apsw.Connection) -> Sequence[str]:
             db.execute(
-                "UPDATE managers SET software = ?, platform = ?, feed = ?, last_seen = ?,"
+                "UPDATE managers SET software = ?, platform = ?, feed = ?, last_seen = ?, begun_from = NULL,"
                 " order_acknowledged = max(order_acknowledged, ?) WHERE id = ?",
                 (hello.software, hello.platform, hello.feed, rfc3339(now), hello.last_order, manager_id),
             )
