@@ -4,6 +4,7 @@ Each step is stored before the next, so that it goes on after a restart where it
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -128,7 +129,9 @@ class Arrivals:
         self._variables = variables
         self._slice_tasks = slice_tasks
         self._space = space
-        self._waiting: asyncio.Queue[Job] = asyncio.Queue()
+        self._waiting: asyncio.PriorityQueue[tuple[bool, int, Job]] = asyncio.PriorityQueue()
+        """Jobs that had ended before this store was lost come last: nobody waits for them."""
+        self._numbers = itertools.count()
         self._on_their_way: set[str] = set()
         """Jobs, by id, that wait or are being brought in: one that came twice at a time would run twice."""
 
@@ -137,14 +140,14 @@ class Arrivals:
         is_to_come = job.status is JobStatus.UNDER_CONSTRUCTION or _is_over(job)
         if is_to_come and job.id not in self._on_their_way:
             self._on_their_way.add(job.id)
-            self._waiting.put_nowait(job)
+            self._waiting.put_nowait((job.finished_at is not None, next(self._numbers), job))
 
     async def run(self, source: Source) -> None:
         """Bring jobs in for ever; those that were under construction at the start first.
 
         It may be cut short and run again: then it begins with those that are still under construction.
         """
-        self._waiting, self._on_their_way = asyncio.Queue(), set()
+        self._waiting, self._on_their_way = asyncio.PriorityQueue(), set()
         for job in self._foreman.farm.jobs.values():
             if job.status is JobStatus.UNDER_CONSTRUCTION:
                 self.begin(job)
@@ -154,7 +157,7 @@ class Arrivals:
 
     async def _bring_in_for_ever(self, source: Source) -> None:
         while True:
-            job = await self._waiting.get()
+            _, _, job = await self._waiting.get()
             await self._bring_in_at_last(source, job)
             self._on_their_way.discard(job.id)
 

@@ -11,10 +11,12 @@ from typing import Protocol
 
 import structlog
 
+from flamenco_core.errors import FlamencoError
 from flamenco_core.identifiers import new_id
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import Hello, HelloReply
 from flamenco_core.wire.resync import AppliedOrder, Known, ResyncReply, ResyncRequest
+from flamenco_manager.refusals import check_is_final
 from flamenco_manager.server_link import Introduction
 from flamenco_manager.stores.outbox import LinkState
 
@@ -123,5 +125,10 @@ async def _give_back(store: Store, server: Server, job_id: str) -> None:
     if lines is None:
         log.warning("the Server has lost a job of which not all had come here: it ends", job=job_id)
         return
-    await server.give_back(job_id, lines)
+    try:
+        await server.give_back(job_id, lines)
+    except FlamencoError as error:
+        check_is_final(error)
+        log.error("the Server does not take back a job that it had lost; it goes on here", job=job_id, error=str(error))
+        return
     log.info("the Server had lost a job, and has it again", job=job_id)

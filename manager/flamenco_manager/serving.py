@@ -161,6 +161,9 @@ async def _either(*waits: Coroutine[Any, Any, object]) -> None:
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()  # what it raised is ours
     finally:
         for task in tasks:
             task.cancel()

@@ -108,6 +108,8 @@ class Journal:
             connection = await asyncio.to_thread(_open_for_writing, path, prepare, cls.busy_timeout_ms)
         except apsw.BusyError as error:
             raise StoreLocked(_lock_on(path)) from error
+        except apsw.FullError as error:
+            raise StoreFull(_no_room_for(path)) from error
         journal = cls(path, connection, on_failure, is_anticipated=is_anticipated)
         journal._thread.start()
         return journal
@@ -182,7 +184,7 @@ class Journal:
                 outcomes = self._committed(batch)
             except apsw.FullError as error:
                 self._undo()
-                full = StoreFull(f"The disk of {self._path} is full: make room on it.")
+                full = StoreFull(_no_room_for(self._path))
                 full.__cause__ = error
                 if self._is_anticipated:
                     self._loop.call_soon_threadsafe(self._fail, batch, full)
@@ -262,6 +264,10 @@ def executing(statement: str, rows: Iterable[Sequence[Any]]) -> Work[None]:
         connection.executemany(statement, rows)
 
     return work
+
+
+def _no_room_for(path: Path) -> str:
+    return f"The disk of {path} is full: make room on it."
 
 
 def _open_for_writing(path: Path, prepare: Work[None], busy_timeout_ms: int) -> apsw.Connection:

@@ -36,6 +36,8 @@ class FakeServer:
         self.worker_states: list[dict[str, Any]] = []
         self.frames: dict[tuple[str, int], dict[str, Any]] = {}
         self.results: dict[int, dict[str, Any]] = {}
+        self.fetched: list[str] = []
+        """Jobs whose definitions were asked for, in that order."""
         self.logs: dict[tuple[str, int], bytearray] = {}
         self.whole_logs: set[tuple[str, int]] = set()
         self.thumbnails: dict[tuple[str, int], bytes] = {}
@@ -188,6 +190,7 @@ class FakeServer:
 
     async def _job(self, request: web.Request) -> web.Response:
         job = self.jobs.get(request.match_info["job"])
+        self.fetched.append(request.match_info["job"])
         return _problem(404, "not-found") if job is None else _json(job)
 
     async def _tasks(self, request: web.Request) -> web.StreamResponse:

@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
+import apsw
 import pytest
 from fake_server import FakeServer
 from manager_world import World, a_task, manager_world
 
+from flamenco_manager import job_arrival
 from flamenco_manager.job_arrival import AT_ONCE
 
 ANSWERS = [(409, "other-feed"), (401, "not-signed-in"), (403, "forbidden")]
@@ -55,3 +58,21 @@ async def test_logs_that_are_refused_for_the_links_sake_are_kept(world: World, a
     await world.server.until(lambda: world.server.refused)
     world.server.refuses = None
     await world.server.until(lambda: bytes(world.server.logs.get((task["uuid"], 1), b"")) == b"it works")
+
+
+async def test_jobs_that_had_ended_before_the_store_was_lost_come_back_after_those_that_people_wait_for(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_arrival, "AT_ONCE", 1)
+    async with manager_world(tmp_path, server):
+        pass
+    ended, waiting = (server.add_job([a_task()]) for _ in range(2))
+    store = apsw.Connection(str(tmp_path / "manager.sqlite"))  # as a resync leaves it
+    for key, job, finished_at in ((1, ended, 1.0), (2, waiting, None)):
+        columns = "key, id, status, activity, counts, finished_at, rev, unreported"
+        values = (key, UUID(job).bytes, "under-construction", "", "{}", finished_at, 0, 0)
+        store.execute(f"INSERT INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    store.close()
+    async with manager_world(tmp_path, server):
+        await server.until(lambda: len(server.fetched) == 2)
+    assert server.fetched == [waiting, ended]

@@ -334,3 +334,12 @@ async def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, but a file of some length" * 100)
     with pytest.raises(apsw.NotADBError):
         await Journal.open(path, prepare)
+
+
+async def test_a_store_that_finds_no_room_when_it_is_opened_says_so(path: Path) -> None:
+    def prepare_without_room(connection: apsw.Connection) -> None:
+        connection.pragma("max_page_count", 1)
+        prepare(connection)
+
+    with pytest.raises(StoreFull, match=f"The disk of {path} is full"):
+        await Journal.open(path, prepare_without_room)
