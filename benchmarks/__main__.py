@@ -64,7 +64,7 @@ def everything(seconds: float) -> Iterator[Measured]:
     none = {"tasks lost": "0", "done again though acknowledged": "0"}
     yield Measured("B11", "kill -9 at work, 3,000 tasks, W = 20", partial(killed_at_work, 20, 3_000, 1.0), none)
     for workers in (100, 1_000):
-        targets = {"waiting: % of a core": "< 5", "submit to first ms": "≤ 200"}
+        targets = {"waiting: % of a core": "< 5", "submit to first ms": "≤ 50"}
         yield Measured("B4", f"{workers:,} Workers wait", partial(waiting, workers, seconds), targets)
     for workers, log_bytes in ((10, 400), (100, 400), (10, 10_000), (100, 10_000), (10, 1_000_000)):
         name = f"updates, W = {workers}, log of {log_bytes:,} bytes"
