@@ -116,7 +116,7 @@ def _warning(left: int | None) -> str:
         return " None waits to be linked."
     if left == 0:
         return f" That was the {MOST_GUESSES}th wrong one: all open codes ended, and their Managers show new ones."
-    return f" After {left} wrong {'code' if left == 1 else 'codes'} more, all open ones end."
+    return f" After {left} more wrong {'code' if left == 1 else 'codes'}, all open ones end."
 
 
 class NoCode(BadInput):

@@ -158,8 +158,8 @@ async def test_five_wrong_guesses_end_the_codes_that_are_open_and_no_later_one(w
     other = await Asking(world, "other").asked()
     waiting = asyncio.create_task(other.poll(wait=60))
     told = [(await look_up(world, WRONG)).json()["detail"] for _ in range(MOST_GUESSES - 1)]
-    assert "After 4 wrong codes more, all open ones end" in told[0]
-    assert "After 1 wrong code more" in told[-1]
+    assert "After 4 more wrong codes, all open ones end" in told[0]
+    assert "After 1 more wrong code" in told[-1]
     assert (await look_up(world, asking.code)).status == 200
     reply = await world.admin.post(f"link-requests/{asking.offer['id']}/confirm", {"code": WRONG})
     assert reply.problem == (404, "wrong-code")
