@@ -142,7 +142,8 @@ async def _until_alike(sides: TwoSides, file: Path, jobs: list[str]) -> None:
                 await asyncio.sleep(0.1)
                 shown = {job: ((await sides.job(job))["status"], await sides.statuses(job)) for job in jobs}
                 own = _in_store(file, jobs)
-                going_on = [(job, own.get(job)) for job in jobs if own.get(job, ("?", []))[0] not in ENDED]
+                # One that was cancelled before its Manager had said hello never comes there.
+                going_on = [(job, own.get(job)) for job in jobs if own.get(job, shown[job])[0] not in ENDED]
                 differs = going_on, [(job, shown[job], own[job]) for job in own if not _alike(shown[job], own[job])]
     except TimeoutError:
         raise AssertionError(f"jobs that do not end, and jobs that are not shown as they are: {differs}") from None
