@@ -83,8 +83,8 @@ class Journal:
         self._is_locked_out = False
         self.on_commit: Callable[[int, float], None] = lambda _works, _seconds: None
         """Told of each transaction, in the writer's thread: how many works it held, how many seconds it took."""
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-reader")
-        self._read_connection: apsw.Connection | None = None
+        self._reader = _Reader(path, self.busy_timeout_ms, "sqlite-reader")
+        self._long_reader = _Reader(path, self.busy_timeout_ms, "sqlite-long-reader")
         self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer", daemon=True)
 
     @classmethod
@@ -147,10 +147,16 @@ class Journal:
         """Wait until everything written so far is on disk."""
         await asyncio.shield(self.write(lambda _: None))
 
-    async def read(self, work: Work[T]) -> T:
-        """Run ``work`` on a reading connection, in a thread: it sees what is committed."""
+    async def read(self, work: Work[T], *, is_long: bool = False) -> T:
+        """Run ``work`` on a reading connection, in a thread: it sees what is committed.
+
+        ``is_long``: it reads very much, and others need not wait for it.
+        """
         self._check_open()
-        return await self._loop.run_in_executor(self._reader, lambda: self._patiently(lambda: work(self._reading())))
+        reader = self._long_reader if is_long else self._reader
+        return await self._loop.run_in_executor(
+            reader.thread, lambda: self._patiently(lambda: work(reader.connection()))
+        )
 
     async def close(self) -> None:
         """Commit what is written, then close the file. Closing it again does nothing."""
@@ -158,12 +164,14 @@ class Journal:
             return
         self._closing = True
         # First: only whoever may write, and is the last, leaves one file behind and no log beside it.
-        await self._loop.run_in_executor(self._reader, self._close_reader)
+        for reader in (self._reader, self._long_reader):
+            await self._loop.run_in_executor(reader.thread, reader.close)
         with self._filled:
             self._is_ending = True
             self._filled.notify()
         await asyncio.to_thread(self._thread.join)
-        self._reader.shutdown()
+        for reader in (self._reader, self._long_reader):
+            reader.thread.shutdown()
 
     def _check_open(self) -> None:
         if isinstance(self._failure, StoreFull):
@@ -246,15 +254,27 @@ class Journal:
         if not (self._closing and isinstance(error, apsw.BusyError)):
             self._on_failure(error)
 
-    def _reading(self) -> apsw.Connection:
-        if self._read_connection is None:
-            self._read_connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-            self._read_connection.set_busy_timeout(self.busy_timeout_ms)
-        return self._read_connection
 
-    def _close_reader(self) -> None:
-        if self._read_connection is not None:
-            self._read_connection.close()
+class _Reader:
+    """A thread with a connection that only reads, opened when it is first needed."""
+
+    def __init__(self, path: Path, busy_timeout_ms: int, name: str) -> None:
+        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._path = path
+        self._busy_timeout_ms = busy_timeout_ms
+        self._connection: apsw.Connection | None = None
+
+    def connection(self) -> apsw.Connection:
+        """Return the connection; call it in the thread."""
+        if self._connection is None:
+            self._connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._connection.set_busy_timeout(self._busy_timeout_ms)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if there is one; call it in the thread."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 def executing(statement: str, rows: Iterable[Sequence[Any]]) -> Work[None]:

@@ -356,7 +356,7 @@ class _RecordedFile(apsw.VFSFile):
 class OneConnectionJournal(Journal):
     """Reads through the writer's queue: nobody else can open a store that has no shared memory."""
 
-    async def read(self, work: Work[Any]) -> Any:
+    async def read(self, work: Work[Any], *, is_long: bool = False) -> Any:
         return await self.write(work)
 
 

@@ -82,7 +82,7 @@ class PromptJournal:
                 if not future.cancelled():
                     future.set_result(result)
 
-    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+    async def read(self, work: Callable[[apsw.Connection], T], *, is_long: bool = False) -> T:
         return work(self._connection)
 
     @property

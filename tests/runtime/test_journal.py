@@ -343,3 +343,12 @@ async def test_a_store_that_finds_no_room_when_it_is_opened_says_so(path: Path) 
 
     with pytest.raises(StoreFull, match=f"The disk of {path} is full"):
         await Journal.open(path, prepare_without_room)
+
+
+async def test_a_short_read_does_not_wait_for_a_long_one(journal: Journal) -> None:
+    begun, held = threading.Event(), threading.Event()
+    long = asyncio.create_task(journal.read(lambda _: (begun.set(), held.wait(60)), is_long=True))
+    await asyncio.to_thread(begun.wait, 60)
+    assert await journal.read(notes) == []
+    held.set()
+    await long

@@ -29,7 +29,7 @@ class AuditStore:
     async def differences(self, remembered: Remembered) -> dict[str, str]:
         """Return, by id, what is stored otherwise than it was in memory, once all of that moment is on disk."""
         await self._journal.durable()
-        return await self._journal.read(remembered.differences)
+        return await self._journal.read(remembered.differences, is_long=True)
 
 
 def check_file(path: Path, on_progress: OnProgress = lambda _: None) -> Sequence[Finding]:

@@ -117,15 +117,15 @@ class FarmStore:
         Those come first on which somebody is at work, and those that are still on their way; then, by priority and
         age, so many more that there are some ``most_tasks`` (None: all).
         """
-        return await self._journal.read(lambda connection: _load_first(connection, farm, now, most_tasks))
+        return await self._journal.read(lambda connection: _load_first(connection, farm, now, most_tasks), is_long=True)
 
     async def load_job(self, job_id: str, farm: Farm, now: Moment) -> "StoredJob | None":
         """Read a job that has left memory, or return None if there is none."""
-        return await self._journal.read(lambda connection: _load_job(connection, job_id, farm, now))
+        return await self._journal.read(lambda connection: _load_job(connection, job_id, farm, now), is_long=True)
 
     async def tasks_of(self, job: Job, farm: Farm, now: Moment) -> list[Task]:
         """Read all tasks of a job, in order."""
-        return await self._journal.read(lambda connection: _tasks(connection, job, farm, now))
+        return await self._journal.read(lambda connection: _tasks(connection, job, farm, now), is_long=True)
 
     async def job_of_task(self, task_id: str) -> str | None:
         """Return the id of the job that a task belongs to, or None if there is no such task."""

@@ -132,7 +132,7 @@ class Outbox:
 
         What changes while we read stays unreported: its ``rev`` tells.
         """
-        made = await self._journal.read(_next_report)
+        made = await self._journal.read(_next_report, is_long=True)
         if made is None:
             return None
         report, gathered = made
