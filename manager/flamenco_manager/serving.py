@@ -1,7 +1,6 @@
 """Running a Manager until it is told to stop, also while its disk is full."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -27,10 +26,6 @@ from flamenco_runtime.tls import ServedCertificate
 
 log = structlog.get_logger()
 
-SWITCH_S = 0.0005
-"""So long a thread that computes keeps others from going on. Reading a large job takes a second of that, and each
-commit meanwhile needs the interpreter a dozen times; with Python's own 5 ms that adds up."""
-
 CALM_S = 60.0
 """After so long without a misfit, the next one has a cause of its own."""
 
@@ -45,7 +40,6 @@ async def serve(settings: Settings, *, stop: asyncio.Event, ready: Callable[[str
     there is room again, all is read anew from what is on disk, and goes on. Raises BadCertificate, DataInUse,
     PortTaken, and Unavailable when the store cannot be written.
     """
-    sys.setswitchinterval(SWITCH_S)
     door, meanwhile = Door(settings.http_limits, settings.trusted_proxies), Meanwhile()
     async with (
         _certificate(settings) as certificate,
