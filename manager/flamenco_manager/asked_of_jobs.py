@@ -111,7 +111,7 @@ def requeue(farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_chan
     Returns how many tasks were queued. Raises NotReadyYet, NothingToRequeue.
     """
     tasks = _to_run_again(job, chosen, seen_change)
-    at_once(requeueing(farm, job, chosen=tasks, now=now, seen_change=seen_change))
+    at_once(_running_again(farm, job, tasks, now))
     return len(tasks)
 
 
@@ -133,7 +133,11 @@ def requeueing(
     farm: Farm, job: Job, chosen: Iterable[Task], now: Moment, seen_change: int | None = None
 ) -> Iterator[None]:
     """Do what ``requeue`` does, piece by piece. Raises NotReadyYet, NothingToRequeue."""
-    tasks = _to_run_again(job, chosen, seen_change)
+    yield from _running_again(farm, job, _to_run_again(job, chosen, seen_change), now)
+
+
+def _running_again(farm: Farm, job: Job, tasks: Sequence[Task], now: Moment) -> Iterator[None]:
+    """Run all of these tasks again, piece by piece."""
     job.is_cancelled, job.activity = False, ""
     if job.status.is_ended:
         job.status, job.finished_at = _going_on(job), None

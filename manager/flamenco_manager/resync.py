@@ -6,7 +6,7 @@ here may be cut short and done again.
 
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -15,15 +15,12 @@ from flamenco_core.errors import FlamencoError
 from flamenco_core.identifiers import new_id
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import Hello, HelloReply
-from flamenco_core.wire.resync import AppliedOrder, Known, ResyncReply, ResyncRequest
+from flamenco_core.wire.resync import KEEP_ORDERS, AppliedOrder, Known, ResyncReply, ResyncRequest
 from flamenco_manager.refusals import check_is_final
 from flamenco_manager.server_link import Introduction
 from flamenco_manager.stores.outbox import LinkState
 
 log = structlog.get_logger()
-
-KEEP_ORDERS = timedelta(days=30)
-"""The Server issues those anew that we do not name among those applied since then."""
 
 
 class Server(Protocol):

@@ -1,18 +1,17 @@
 """What a Manager forgets in time: Workers that nobody approved, orders that it need not recognise any more, garbage."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 import structlog
 
+from flamenco_core.wire.resync import KEEP_ORDERS
 from flamenco_manager.foreman import Foreman
 from flamenco_manager.newcomers import forget_gone
 from flamenco_runtime import garbage
 
 EVERY_S = 3600.0
-KEEP_ORDERS = timedelta(days=30)
-"""An order that comes again within this is not done again (manager-api.md, "Orders")."""
 
 log = structlog.get_logger()
 

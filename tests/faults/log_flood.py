@@ -1,18 +1,18 @@
 """A task that writes far more log than anybody wants, in lines of any length; meanwhile another Worker works on."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
+from busy_worker import TASK, keep_working
 from fake_server import FakeServer, fake_server
 from happenings import Happenings
 from manager_process import ManagerProcess, manager_process
 from raw_link import RawLink
-from recorded_worker import TYPES, RecordedWorker
+from recorded_worker import TYPES
 from waits import eventually
 
 MIB = 1024 * 1024
@@ -20,7 +20,6 @@ PIECE_BYTES = 2 * MIB
 MOST_LOG_MIB = 8
 MOST_MORE_MEMORY_MIB = 60
 """Pieces that are read, parsed and written at the moment; three times as much as is hoped for (quality.md, 4.3)."""
-WORK = {"name": "echo", "parameters": {"message": "hello"}, "total_step_count": 0}
 
 
 async def flood(folder: Path, *, mib: int, say: Callable[[str], None] = print) -> None:
@@ -32,7 +31,7 @@ async def flood(folder: Path, *, mib: int, say: Callable[[str], None] = print) -
     ):
         await manager.start()
         link, task = await _begun(server, manager)
-        other = asyncio.create_task(_work(server, manager, record, over, answers))
+        other = asyncio.create_task(keep_working(server, manager, record, over, answers))
         await eventually(lambda: record.tally["completed, acknowledged"] > 20)
         process = psutil.Process(manager.pid)
         before, most, began = process.memory_info().rss, 0, time.monotonic()
@@ -71,7 +70,7 @@ async def _begun(server: FakeServer, manager: ManagerProcess) -> tuple[RawLink, 
     signing = {"name": "flooding", "supported_task_types": TYPES, "software_version": "4", "features": ["attempt"]}
     await link.call("POST", "sign-on", signing)
     await link.call("POST", "state-changed", {"status": "awake"})
-    await server.submit([{"name": "t", "type": "misc", "commands": [WORK]}])
+    await server.submit([TASK])
     task: Any = (await link.call("POST", "task", wait_s=30)).json()
     assert await _say(link, task, 1, taskStatus="active") == 204
     return link, task
@@ -80,25 +79,3 @@ async def _begun(server: FakeServer, manager: ManagerProcess) -> tuple[RawLink, 
 async def _say(link: RawLink, task: dict[str, Any], seq: int, **said: Any) -> int:
     about = {"attempt": task["attempt"], "seq": seq}
     return (await link.call("POST", f"task/{task['uuid']}", {**about, **said})).status
-
-
-async def _work(
-    server: FakeServer, manager: ManagerProcess, record: Happenings, over: asyncio.Event, answers: list[float]
-) -> None:
-    """Be a Worker that is never out of work, until ``over``; notes the time from each answer to the next."""
-    last_s = time.monotonic()
-
-    async def note() -> None:
-        nonlocal last_s
-        now_s = time.monotonic()
-        answers.append(now_s - last_s)
-        last_s = now_s
-
-    async def submit() -> None:
-        while not over.is_set():
-            due = record.tally["completed, acknowledged"] + 400
-            await server.submit([{"name": "t", "type": "misc", "commands": [WORK]}] * 500)
-            await eventually(lambda: over.is_set() or record.tally["completed, acknowledged"] >= due)  # noqa: B023
-
-    worker = RecordedWorker("w", random.Random(1), record, lambda: (manager.host, manager.port), note)
-    await asyncio.gather(worker.run(over), submit())

@@ -1,25 +1,21 @@
 """Many clients that say nothing, or hardly anything, of three kinds; meanwhile a Worker works on undisturbed."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from fake_server import FakeServer, fake_server
+from busy_worker import keep_working
+from fake_server import fake_server
 from happenings import Happenings
 from manager_process import ManagerProcess, manager_process
-from recorded_worker import RecordedWorker
-from waits import eventually
 
 DEADLINE_S = 150.0
 """Ten times what a slow client gets (quality.md, section 5): it only ends the test."""
 DRIP_EVERY_S = 0.5
 HEAD = b"POST /api/v3/worker/register-worker HTTP/1.1\r\nHost: m\r\n"
 STALLED_BODY = HEAD + b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n{"
-WORK = {"name": "echo", "parameters": {"message": "hello"}, "total_step_count": 0}
 
 
 async def held_by(kind: str, manager: ManagerProcess) -> float:
@@ -58,7 +54,7 @@ async def withstand(
     asks: list[float] = []
     async with fake_server() as server, manager_process(folder / "manager", server.url, **(settings or {})) as manager:
         await manager.start()
-        work = asyncio.create_task(_work(server, manager, record, over, asks))
+        work = asyncio.create_task(keep_working(server, manager, record, over, asks))
         async with asyncio.timeout(DEADLINE_S):
             held = await asyncio.gather(*(held_by(kind, manager) for kind in kinds for _ in range(clients)))
         over.set()
@@ -74,29 +70,3 @@ async def withstand(
     assert record.tally["completed, acknowledged"], "somebody else's work went on"
     assert not record.breaks, "no call of a Worker was cut"
     return longest
-
-
-async def _work(
-    server: FakeServer, manager: ManagerProcess, record: Happenings, over: asyncio.Event, answers: list[float]
-) -> None:
-    """Be a Worker that is never out of work, until ``over``; notes the time from each answer to the next."""
-    last_s = time.monotonic()
-
-    async def note() -> None:
-        nonlocal last_s
-        now_s = time.monotonic()
-        answers.append(now_s - last_s)
-        last_s = now_s
-
-    async def submit() -> None:
-        tasks: list[dict[str, Any]] = [{"name": "t", "type": "misc", "commands": [WORK]} for _ in range(2000)]
-        while not over.is_set():
-            done = record.tally["completed, acknowledged"]
-            await server.submit(tasks)
-            await eventually(
-                lambda: over.is_set() or record.tally["completed, acknowledged"] >= done + len(tasks) // 2,  # noqa: B023
-                DEADLINE_S,
-            )
-
-    worker = RecordedWorker("w", random.Random(1), record, lambda: (manager.host, manager.port), note)
-    await asyncio.gather(worker.run(over), submit())

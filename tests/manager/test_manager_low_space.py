@@ -1,7 +1,5 @@
 """Little disk space: new jobs and previews wait or are refused, updates still fit, and it goes on by itself."""
 
-import asyncio
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,30 +8,9 @@ from images import an_image
 from manager_world import World, a_frame_task, a_task, manager_world
 
 from flamenco_runtime import free_space
-from flamenco_runtime.free_space import MIB
+from low_space import Disk
 
 NEEDED = "1,024 needed"
-
-
-class Disk:
-    """A disk with so many MiB free."""
-
-    free_mib = 5000
-
-    def __init__(self) -> None:
-        self._looks = threading.Semaphore(0)
-
-    def measure(self, _: Path) -> int:
-        self._looks.release()
-        return self.free_mib * MIB
-
-    async def becomes(self, free_mib: int) -> None:
-        """Wait until the Manager knows of it: when it looks for the third time, it has done with the second look."""
-        self.free_mib = free_mib
-        while self._looks.acquire(blocking=False):
-            pass
-        for _ in range(3):
-            assert await asyncio.to_thread(self._looks.acquire, timeout=20)
 
 
 @pytest.fixture

@@ -1,36 +1,13 @@
 """Little disk space at the Server: new jobs and files are refused, and everything else goes on."""
 
-import asyncio
 import hashlib
-import threading
 from pathlib import Path
 
 import pytest
 from server_world import BLEND, a_submission, server_world
 
 from flamenco_runtime import free_space
-from flamenco_runtime.free_space import MIB
-
-
-class Disk:
-    """A disk with so many MiB free."""
-
-    free_mib = 5000
-
-    def __init__(self) -> None:
-        self._looks = threading.Semaphore(0)
-
-    def measure(self, _: Path) -> int:
-        self._looks.release()
-        return self.free_mib * MIB
-
-    async def becomes(self, free_mib: int) -> None:
-        """Wait until the Server knows of it: when it looks for the third time, it has done with the second look."""
-        self.free_mib = free_mib
-        while self._looks.acquire(blocking=False):
-            pass
-        for _ in range(3):
-            assert await asyncio.to_thread(self._looks.acquire, timeout=20)
+from low_space import Disk
 
 
 async def test_new_jobs_and_files_are_refused_until_there_is_room_and_what_is_here_goes_on(

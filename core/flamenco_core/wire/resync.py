@@ -7,6 +7,7 @@ reports all that it holds, as it reports everything else.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from marshmallow import fields, validate
@@ -21,6 +22,9 @@ from flamenco_core.wire.reports import (
     WorkerReportSchema,
 )
 from flamenco_core.wire.schema import Boolean, Integer, Sha256, Uuid, WireSchema
+
+KEEP_ORDERS = timedelta(days=30)
+"""For so long both sides keep orders: one that comes again is not done again, and what is not named is issued anew."""
 
 
 @dataclass(frozen=True, slots=True)

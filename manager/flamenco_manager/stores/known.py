@@ -17,7 +17,6 @@ from flamenco_core.wire.reports import (
     TaskReportSchema,
     WorkerReport,
 )
-from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema
 from flamenco_manager.stores import rows
 
 _TAKE_TASK = """
@@ -56,8 +55,6 @@ _PAUSED = (JobStatus.PAUSED, JobStatus.PAUSE_REQUESTED)
 _AT_HAND = (WorkerStatus.AWAKE, WorkerStatus.ASLEEP)
 _CANCELED = (JobStatus.CANCELED, JobStatus.CANCEL_REQUESTED)
 _TASK = TaskReportSchema()
-_HARDWARE = HardwareSchema()
-_PROGRAM = ProgramSchema()
 _SCHEDULE = SleepScheduleSchema()
 
 
@@ -177,7 +174,7 @@ def take_worker(connection: apsw.Connection, said: WorkerReport, rev: int) -> No
         status = said.status if said.status in _AT_HAND else WorkerStatus.OFFLINE
         values = (said.approved, rows.seconds_of(said.last_seen), rev, tags, stored_schedule)
         secret = bytes.fromhex(said.secret_sha256)
-        connection.execute(_ADD_WORKER, (worker, secret, _profile(said), str(status), *values))
+        connection.execute(_ADD_WORKER, (worker, secret, rows.profile_row(said), str(status), *values))
 
 
 def whole_job(connection: apsw.Connection, job_id: bytes) -> bytes | None:
@@ -237,21 +234,3 @@ def _asked(said: JobReport) -> dict[str, object]:
     about = {} if said.priority is None else {"priority": said.priority, "tag": said.tag}
     begun = {} if said.status is JobStatus.UNDER_CONSTRUCTION else {"paused": said.status in _PAUSED}
     return {**about, **begun}
-
-
-def _profile(said: WorkerReport) -> bytes:
-    return orjson.dumps(
-        {
-            "name": said.name,
-            "platform": said.platform,
-            "address": said.address,
-            "task_types": list(said.task_types),
-            "software": said.software,
-            "can_restart": said.can_restart,
-            "node": said.node,
-            "slot": said.slot,
-            "hardware": _HARDWARE.dump(said.hardware) if said.hardware else None,
-            "programs": [_PROGRAM.dump(program) for program in said.programs],
-            "features": list(said.features),
-        }
-    )

@@ -12,7 +12,7 @@ import orjson
 
 from flamenco_core.statuses import JobStatus, TaskStatus, WorkerStatus
 from flamenco_core.wire.definitions import JobDefinitionSchema, Needs, TaskDefinition
-from flamenco_core.wire.reports import FailedAttempt, SleepSchedule, SleepScheduleSchema, WorkerState
+from flamenco_core.wire.reports import FailedAttempt, SleepSchedule, SleepScheduleSchema, WorkerReport, WorkerState
 from flamenco_core.wire.worker_api import HardwareSchema, ProgramSchema, SavedFrame
 from flamenco_manager.farm import Farm
 from flamenco_manager.job_rules import describe, heed
@@ -266,21 +266,26 @@ def _profile(worker: Worker) -> bytes:
     said = tuple(getattr(worker, name) for name in _PROFILE)
     if worker.stored_profile is not None and worker.stored_profile[0] == said:
         return worker.stored_profile[1]
-    profile = {
-        "name": worker.name,
-        "platform": worker.platform,
-        "address": worker.address,
-        "task_types": list(worker.task_types),
-        "software": worker.software,
-        "can_restart": worker.can_restart,
-        "node": worker.node,
-        "slot": worker.slot,
-        "hardware": _HARDWARE.dump(worker.hardware) if worker.hardware else None,
-        "programs": [_PROGRAM.dump(program) for program in worker.programs],
-        "features": list(worker.features),
-    }
-    worker.stored_profile = (said, orjson.dumps(profile))
+    worker.stored_profile = (said, profile_row(worker))
     return worker.stored_profile[1]
+
+
+def profile_row(said: Worker | WorkerReport) -> bytes:
+    """Write what a Worker says of itself."""
+    profile = {
+        "name": said.name,
+        "platform": said.platform,
+        "address": said.address,
+        "task_types": list(said.task_types),
+        "software": said.software,
+        "can_restart": said.can_restart,
+        "node": said.node,
+        "slot": said.slot,
+        "hardware": _HARDWARE.dump(said.hardware) if said.hardware else None,
+        "programs": [_PROGRAM.dump(program) for program in said.programs],
+        "features": list(said.features),
+    }
+    return orjson.dumps(profile)
 
 
 def worker_of(row: Row, now: Moment) -> Worker:

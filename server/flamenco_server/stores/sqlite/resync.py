@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import apsw
 import orjson
@@ -12,7 +12,7 @@ from flamenco_core.identifiers import new_id
 from flamenco_core.statuses import JobStatus
 from flamenco_core.wire.manager_api import NO_DIGEST, JobDefinition, TaskDefinition
 from flamenco_core.wire.reports import OrderResult, Rev, WorkerReport, WorkerReportSchema
-from flamenco_core.wire.resync import ResyncReply, ResyncRequest
+from flamenco_core.wire.resync import KEEP_ORDERS, ResyncReply, ResyncRequest
 from flamenco_core.wire.schema import rfc3339
 from flamenco_runtime.journal import Journal
 from flamenco_server.events import Change
@@ -25,7 +25,6 @@ from flamenco_server.stores.sqlite.orders import digest_of_order, issue_again, l
 from flamenco_server.stores.sqlite.reports import apply_order_result
 from flamenco_server.stores.sqlite.rows import Row, as_json, first, rows, worker_of
 
-KEEP_ORDERS = timedelta(days=30)
 TASKS_AT_ONCE = 250
 
 _AGAIN = """
